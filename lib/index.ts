@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto'
+import fp from 'fastify-plugin'
+import type { FastifyInstance } from 'fastify'
+import * as claims from './claims'
+import * as errors from './errors'
+import * as hooks from './hooks'
+import * as passwords from './passwords'
+import * as memory from './stores/memory'
+import { createEvents } from './events'
+import { createJwtSession } from './jwt-session'
+import { readOptions } from './options'
+import { PARTS, type Parts } from './parts'
+import { addRoutes } from './routes'
+import { createSessions } from './sessions'
+import { boundedStore } from './stores/bounded'
+import { createTokens } from './tokens'
+import * as contract from '../types'
+
+/**
+ * Adds sessions to a Fastify application: `POST /login`, `POST /refresh` and `POST /logout`, the guards `app.authenticate` and
+ * `app.requireClaims`, and `app.jwtSession`.
+ *
+ * Await the registration before you declare guarded routes, and give guards in an array.
+ * @throws `OPTION_INVALID` when an option cannot be used.
+ */
+async function fastifyJwtSession<User extends contract.SessionUser, Claims extends object> (
+  app: FastifyInstance, options: contract.JwtSessionOptions<User, Claims>
+): Promise<void> {
+  const settings = readOptions(options as unknown as contract.JwtSessionOptions)
+  for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
+
+  const { events, emit } = createEvents(app.log)
+  const parts: Parts = Object.freeze<Parts>({
+    settings,
+    events,
+    emit,
+    sessions: createSessions(boundedStore(settings.store, settings.storeTimeout), settings.sessions, emit),
+    tokens: await createTokens(app, settings.tokens),
+    decoyHash: await settings.passwords.hash(randomBytes(24).toString('base64url'))
+  })
+
+  app.decorate(PARTS as unknown as string, parts)
+  app.decorate('authenticate', hooks.authenticate)
+  app.decorate('requireClaims', hooks.requireClaims)
+  app.decorate('jwtSession', createJwtSession(parts))
+  app.decorateRequest('auth', null as unknown as contract.Auth)
+
+  // Before any error handler, so that the challenge survives whatever the application answers.
+  app.addHook('onError', (_request, reply, error, done) => {
+    if (errors.isSessionError(error)) reply.headers(error.headers)
+    done()
+  })
+  app.addHook('onClose', async () => await settings.store.close?.())
+
+  await addRoutes(app, parts)
+}
+
+// One CommonJS build serves require and import: a namespace that only declares, and exports that Node can read off the text.
+declare namespace fastifyJwtSession {
+  export import AccessTokenClaims = contract.AccessTokenClaims
+  export import Auth = contract.Auth
+  export import Authenticate = contract.Authenticate
+  export import AuthenticateOptions = contract.AuthenticateOptions
+  export import Awaitable = contract.Awaitable
+  export import ClaimChoice = contract.ClaimChoice
+  export import ClaimRequirement = contract.ClaimRequirement
+  export import ClaimRequirements = contract.ClaimRequirements
+  export import ClaimsContext = contract.ClaimsContext
+  export import Device = contract.Device
+  export import Duration = contract.Duration
+  export import GuardHook = contract.GuardHook
+  export import GuardRequest = contract.GuardRequest
+  export import JwtSession = contract.JwtSession
+  export import JwtSessionOptions = contract.JwtSessionOptions
+  export import Passwords = contract.Passwords
+  export import RefreshRefusal = contract.RefreshRefusal
+  export import RequireClaims = contract.RequireClaims
+  export import RevocationReason = contract.RevocationReason
+  export import RevocationStore = contract.RevocationStore
+  export import RouteOption = contract.RouteOption
+  export import Secret = contract.Secret
+  export import Session = contract.Session
+  export import SessionEventMap = contract.SessionEventMap
+  export import SessionEvents = contract.SessionEvents
+  export import SessionRecord = contract.SessionRecord
+  export import SessionRef = contract.SessionRef
+  export import SessionState = contract.SessionState
+  export import SessionUser = contract.SessionUser
+  export import TokenAnswer = contract.TokenAnswer
+  export import TokenLocation = contract.TokenLocation
+  export import UserLookup = contract.UserLookup
+  export import WatchHandlers = contract.WatchHandlers
+  export import SessionError = errors.SessionError
+  export import SessionErrorCode = errors.SessionErrorCode
+  export import SessionErrorName = errors.SessionErrorName
+  export const authenticate: typeof hooks.authenticate
+  export const requireClaims: typeof hooks.requireClaims
+  export const anyOf: typeof claims.anyOf
+  export const allOf: typeof claims.allOf
+  export const memoryStore: typeof memory.memoryStore
+  export const bcryptPasswords: typeof passwords.bcryptPasswords
+  export const isSessionError: typeof errors.isSessionError
+  export const sessionErrors: typeof errors.sessionErrors
+  export { fastifyJwtSession as default, fastifyJwtSession }
+}
+
+fp(fastifyJwtSession, { name: 'fastify-jwt-session', fastify: '5.x' })
+
+module.exports = fastifyJwtSession
+module.exports.default = fastifyJwtSession
+module.exports.fastifyJwtSession = fastifyJwtSession
+module.exports.authenticate = hooks.authenticate
+module.exports.requireClaims = hooks.requireClaims
+module.exports.anyOf = claims.anyOf
+module.exports.allOf = claims.allOf
+module.exports.memoryStore = memory.memoryStore
+module.exports.bcryptPasswords = passwords.bcryptPasswords
+module.exports.isSessionError = errors.isSessionError
+module.exports.sessionErrors = errors.sessionErrors
+
+export = fastifyJwtSession

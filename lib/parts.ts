@@ -1,0 +1,49 @@
+import type { TSchema } from '@sinclair/typebox'
+import type { Emit } from './events'
+import type { SessionSettings, Sessions } from './sessions'
+import type { TokenSettings, Tokens } from './tokens'
+import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, Transport, UserLookup } from '../types'
+import type { FastifyContextConfig } from 'fastify'
+
+/** A route that is switched on. */
+export interface RouteSettings {
+  readonly url: string
+  readonly config: FastifyContextConfig
+}
+
+/** The options after their check, with every default in place. */
+export interface Settings {
+  readonly tokens: TokenSettings
+  readonly sessions: SessionSettings
+  readonly store: RevocationStore
+  readonly storeTimeout: number
+  readonly userLookup: UserLookup
+  readonly passwords: Passwords
+  readonly transport: Transport
+  readonly claims: (user: SessionUser, context: ClaimsContext) => Awaitable<object>
+  readonly claimsSchema: TSchema | undefined
+  readonly presentUser: ((user: SessionUser) => Awaitable<unknown>) | undefined
+  readonly usernameField: string
+  readonly routes: {
+    readonly prefix: string
+    readonly login: RouteSettings | undefined
+    readonly refresh: RouteSettings | undefined
+    readonly logout: RouteSettings | undefined
+  }
+  /** What the options hold that works but should be looked at; for the log. */
+  readonly warnings: readonly string[]
+}
+
+/** What hooks, routes and `app.jwtSession` work with: the parts of one registration. */
+export interface Parts {
+  readonly settings: Settings
+  readonly sessions: Sessions
+  readonly tokens: Tokens
+  readonly events: SessionEvents
+  readonly emit: Emit
+  /** Made by no password that anybody knows, with the parameters in use: the work for unknown users. */
+  readonly decoyHash: string
+}
+
+/** The property of a Fastify instance that holds them. */
+export const PARTS = Symbol('fastify-jwt-session')

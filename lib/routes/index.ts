@@ -1,0 +1,49 @@
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import type { ValueErrorIterator } from '@sinclair/typebox/errors'
+import type { TSchema } from '@sinclair/typebox'
+import type { FastifyInstance, FastifySchemaValidationError } from 'fastify'
+import { sessionError } from '../errors'
+import { loginRoute } from './login'
+import { logoutRoute } from './logout'
+import { refreshRoute } from './refresh'
+import type { Parts } from '../parts'
+
+/** Above every body that makes sense here. */
+const BODY_LIMIT = 16_384
+
+/**
+ * The routes, in a context of their own: whatever the host parses, coerces or adds, they read JSON, take it as it stands, and
+ * forbid caches to keep the answer.
+ */
+export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<void> {
+  const { prefix, login, refresh, logout } = parts.settings.routes
+
+  await app.register(async (scope) => {
+    const parse = scope.getDefaultJsonParser('error', 'error')
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser<string>('application/json', { parseAs: 'string', bodyLimit: BODY_LIMIT }, (request, body, done) => {
+      // Many clients label even an empty body.
+      if (body === '') return done(null, undefined)
+      parse(request, body, (cause, value) => done(cause && sessionError('REQUEST_INVALID', { cause }), value))
+    })
+    scope.setValidatorCompiler<TSchema>(({ schema }) => {
+      const compiled = TypeCompiler.Compile(schema)
+      return (value) => compiled.Check(value) || { error: faultsOf(compiled.Errors(value)) }
+    })
+    scope.setSchemaErrorFormatter(() => sessionError('REQUEST_INVALID'))
+    scope.addHook('onRequest', (_request, reply, done) => {
+      reply.header('cache-control', 'no-store')
+      done()
+    })
+
+    if (login !== undefined) loginRoute(scope, parts, login)
+    if (refresh !== undefined) refreshRoute(scope, parts, refresh)
+    if (logout !== undefined) logoutRoute(scope, parts, logout)
+  }, { prefix })
+}
+
+/** Where a value is wrong, for `error.validation`. The value itself is left out: it may be a password. */
+function faultsOf (errors: ValueErrorIterator): FastifySchemaValidationError[] {
+  return Array.from(errors).map(({ path, message, type }) =>
+    ({ instancePath: path, message, keyword: String(type), schemaPath: path, params: {} }))
+}

@@ -1,0 +1,203 @@
+import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { after } from './awaitable'
+import { now } from './clock'
+import { sessionError } from './errors'
+import { decide, endOf, type Intervals } from './policy'
+import type { Emit } from './events'
+import type { BoundedStore } from './stores/bounded'
+import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, SessionRecord, SessionRef } from '../types'
+
+/**
+ * How often a request that loses its write looks again. Each loss means that somebody else's write went through, so this many
+ * is not contention but a store that answers `false` to everything.
+ */
+const ATTEMPTS = 50
+
+export interface SessionSettings {
+  readonly idleTimeout: number
+  readonly absoluteTimeout: number
+  readonly maxPerSubject: number
+  readonly intervals: Intervals
+}
+
+/** What became of a refresh: what `prepare` made, or why there is nothing. */
+export type Renewal<Prepared> = { readonly prepared: Prepared } | { readonly refused: RefreshRefusal }
+
+type Prepare<Prepared> = (record: SessionRecord) => Promise<Prepared | undefined>
+
+/** The life of a session, over any store. All of it rests on one conditional write of one record. */
+export interface Sessions {
+  /** The record of a session that is yet to be opened. */
+  draft (subject: string, device: Device): SessionRecord
+  /** Makes a drafted session live; ends the oldest ones beyond the limit. */
+  open (draft: SessionRecord): Promise<void>
+  /** Whether the session of an access token of this generation is live. Answers at once if the store does. */
+  resume (ref: SessionRef, generation: number): Awaitable<boolean>
+  /**
+   * Renews a session for a refresh token of generation `presented`. `prepare` makes the answer for a record before it is
+   * written, so that its failing burns no token; by answering undefined it ends the session.
+   */
+  rotate<Prepared extends object> (ref: SessionRef, presented: number, prepare: Prepare<Prepared>): Promise<Renewal<Prepared>>
+  /** Ends a session; answers whether this call did. */
+  revoke (ref: SessionRef, reason: RevocationReason): Promise<boolean>
+  /** Ends the sessions of a subject; answers the ids of those that this call ended. */
+  revokeAll (subject: string, reason: RevocationReason, except?: string): Promise<string[]>
+  /** The live sessions of a subject, oldest first. */
+  list (subject: string): Promise<Session[]>
+}
+
+export function createSessions (store: BoundedStore, settings: SessionSettings, emit: Emit): Sessions {
+  const { idleTimeout, absoluteTimeout, maxPerSubject, intervals } = settings
+
+  function find (ref: SessionRef): Awaitable<SessionRecord | undefined> {
+    return after(store.read([ref]), (records) => records.find(({ id, subject }) => id === ref.id && subject === ref.subject))
+  }
+
+  /** Writes; false when somebody else did. A rejected write may have been applied, so it is looked at again. */
+  async function write (next: SessionRecord, expected: number): Promise<boolean> {
+    try {
+      return await store.write(next, expected)
+    } catch (error) {
+      const current = await find(next)
+      if (isDeepStrictEqual(current, next) || (next.revoked && (current === undefined || current.revoked))) return true
+      if ((current?.revision ?? 0) !== expected) return false
+      throw error
+    }
+  }
+
+  /** Goes round until `step` comes to an end: undefined means that it lost a write and has to look again. */
+  async function persist<T> (step: () => Promise<T | undefined>): Promise<T> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const result = await step()
+      if (result !== undefined) return result
+    }
+    throw sessionError('STORE_UNAVAILABLE', { cause: new Error(`The store refused ${ATTEMPTS} writes in a row`) })
+  }
+
+  /** Remembers that a token of the current generation came back; answers whether the session is live. */
+  function markSeen (ref: SessionRef, generation: number): Promise<boolean> {
+    return persist(async () => {
+      const record = await find(ref)
+      if (record === undefined || endOf(record, now()) !== undefined) return false
+      if (record.state.seen || record.state.generation !== generation) return true
+      return await write(nextOf(record, { seen: true }), record.revision) || undefined
+    })
+  }
+
+  function revoke (ref: SessionRef, reason: RevocationReason): Promise<boolean> {
+    return persist(async () => {
+      const record = await find(ref)
+      if (record === undefined || endOf(record, now()) !== undefined) return false
+      const ended = { ...nextOf(record, { revokedAt: now() }), revoked: true }
+      if (!await write(ended, record.revision)) return undefined
+      emit('session.revoked', { id: ref.id, subject: ref.subject, reason })
+      return true
+    })
+  }
+
+  async function live (subject: string): Promise<SessionRecord[]> {
+    const records = await store.list(subject)
+    return records
+      .filter((record) => record.subject === subject && endOf(record, now()) === undefined)
+      .sort((one, other) => one.state.createdAt - other.state.createdAt)
+  }
+
+  return {
+    revoke,
+
+    draft (subject, device) {
+      const createdAt = now()
+      const expiresAt = createdAt + absoluteTimeout
+      const idleExpiresAt = Math.min(createdAt + idleTimeout, expiresAt)
+      return {
+        id: randomBytes(16).toString('base64url'),
+        subject,
+        revision: 1,
+        expiresAt,
+        revoked: false,
+        state: { generation: 0, rotatedAt: createdAt, seen: false, authTime: createdAt, createdAt, idleExpiresAt, device }
+      }
+    },
+
+    async open (draft) {
+      if (!await write(draft, 0)) {
+        throw sessionError('STORE_UNAVAILABLE', { cause: new Error('The store did not accept a new session') })
+      }
+      if (maxPerSubject === Infinity) return
+      // After the write, so that of two logins at once the later one sees both.
+      const open = await live(draft.subject)
+      const surplus = open.filter(({ id }) => id !== draft.id).slice(0, Math.max(0, open.length - maxPerSubject))
+      await Promise.all(surplus.map((record) => revoke(record, 'limit')))
+    },
+
+    resume (ref, generation) {
+      return after(find(ref), (record) => {
+        if (record === undefined || endOf(record, now()) !== undefined) return false
+        const isNews = intervals.recovery > 0 && !record.state.seen && record.state.generation === generation
+        return isNews ? markSeen(ref, generation) : true
+      })
+    },
+
+    rotate<Prepared extends object> (ref: SessionRef, presented: number, prepare: Prepare<Prepared>) {
+      let overlapped = false
+      return persist<Renewal<Prepared>>(async () => {
+        const record = await find(ref)
+        const time = now()
+        const verdict = decide(record, presented, overlapped, time, intervals)
+        if (record === undefined || verdict.action === 'refuse') {
+          return { refused: verdict.action === 'refuse' ? verdict.reason : 'unknown' }
+        }
+        const { generation } = record.state
+        if (verdict.action === 'revoke') {
+          if (await revoke(ref, 'reused')) emit('session.reused', { ...named(ref), generation, presented })
+          return { refused: 'reused' }
+        }
+
+        const next = verdict.action === 'rotate'
+          ? nextOf(record, {
+            generation: verdict.to,
+            rotatedAt: time,
+            seen: false,
+            idleExpiresAt: Math.min(time + idleTimeout, record.expiresAt)
+          })
+          : nextOf(record, { seen: record.state.seen || verdict.seen })
+        const prepared = await prepare(next)
+        if (prepared === undefined) {
+          await revoke(ref, 'user_gone')
+          return { refused: 'user_gone' }
+        }
+
+        const isWritten = next.state.seen === record.state.seen && verdict.action === 'repeat'
+        if (!isWritten && !await write(next, record.revision)) {
+          overlapped ||= generation === presented
+          return undefined
+        }
+        if (verdict.action === 'rotate' && verdict.regressed) emit('store.regressed', { ...named(ref), generation, presented })
+        if (verdict.action === 'repeat' && verdict.recovered) emit('refresh.recovered', { ...named(ref), generation })
+        emit('refresh.succeeded', { ...named(ref), generation: next.state.generation, rotated: verdict.action === 'rotate' })
+        return { prepared }
+      })
+    },
+
+    async revokeAll (subject, reason, except) {
+      const records = (await live(subject)).filter(({ id }) => id !== except)
+      const ended = await Promise.all(records.map(async (record) => await revoke(record, reason)))
+      return records.filter((_, index) => ended[index]).map(({ id }) => id)
+    },
+
+    async list (subject) {
+      return (await live(subject)).map(({ id, expiresAt, state: { createdAt, rotatedAt, idleExpiresAt, device } }) =>
+        ({ id, subject, createdAt, rotatedAt, idleExpiresAt, expiresAt, ...device }))
+    }
+  }
+}
+
+/** The record that follows another one. */
+function nextOf (record: SessionRecord, change: Partial<SessionRecord['state']>): SessionRecord {
+  return { ...record, revision: record.revision + 1, state: { ...record.state, ...change } }
+}
+
+function named ({ id, subject }: SessionRef): SessionRef {
+  return { id, subject }
+}

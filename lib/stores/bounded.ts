@@ -1,0 +1,42 @@
+import { isPromise } from '../awaitable'
+import { sessionError } from '../errors'
+import type { Awaitable, RevocationStore } from '../../types'
+
+/** The calls of a store that sessions are made of. */
+export type BoundedStore = Pick<RevocationStore, 'read' | 'write' | 'list'>
+
+/**
+ * Any store, but each call settles within `timeout` seconds and fails in one way only: with `STORE_UNAVAILABLE`. An answer of
+ * the wrong form counts as a failure too.
+ */
+export function boundedStore (store: RevocationStore, timeout: number): BoundedStore {
+  function ask<T> (call: () => Awaitable<T>, isSound: (answer: T) => boolean): Awaitable<T> {
+    const check = (answer: T): T => {
+      if (!isSound(answer)) throw new TypeError('The store answered something else than its interface says')
+      return answer
+    }
+    try {
+      const answer = call()
+      return isPromise(answer) ? within(answer, timeout).then(check).catch((error) => { throw unavailable(error) }) : check(answer)
+    } catch (error) {
+      throw unavailable(error)
+    }
+  }
+
+  return {
+    read: (refs) => ask(() => store.read(refs), Array.isArray),
+    write: (record, expected) => ask(() => store.write(record, expected), (answer) => typeof answer === 'boolean'),
+    list: (subject) => ask(() => store.list(subject), Array.isArray)
+  }
+}
+
+function within<T> (answer: Promise<T>, timeout: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`The store did not answer within ${timeout} s`)), timeout * 1000)
+    answer.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
+function unavailable (cause: unknown): Error {
+  return sessionError('STORE_UNAVAILABLE', { cause })
+}

@@ -1,0 +1,70 @@
+import { now } from '../clock'
+import { frozenCopy } from '../frozen'
+import type { RevocationStore, SessionRecord } from '../../types'
+
+/**
+ * Keeps sessions in this process: the default. They are gone when it ends, which logs everybody out, and other nodes do not
+ * know them. Answers without a promise.
+ */
+export function memoryStore (): RevocationStore {
+  const records = new Map<string, SessionRecord>()
+  const subjects = new Map<string, Set<string>>()
+  // By the minute of their expiry, so that nobody ever has to walk over all of them.
+  const expiring = new Map<number, Set<string>>()
+  let cleared = minuteOf(now())
+
+  function remove (record: SessionRecord): void {
+    records.delete(record.id)
+    removeFrom(subjects, record.subject, record.id)
+    removeFrom(expiring, minuteOf(record.expiresAt), record.id)
+  }
+
+  function removeExpired (): void {
+    for (const current = minuteOf(now()); cleared < current; cleared++) {
+      for (const id of expiring.get(cleared) ?? []) remove(records.get(id) as SessionRecord)
+    }
+  }
+
+  return {
+    read (refs) {
+      const found: SessionRecord[] = []
+      for (const { id } of refs) {
+        const record = records.get(id)
+        if (record !== undefined) found.push(record)
+      }
+      return found
+    },
+
+    write (record, expected) {
+      removeExpired()
+      const current = records.get(record.id)
+      if ((current?.revision ?? 0) !== expected) return false
+      if (current !== undefined) remove(current)
+      if (!record.revoked) {
+        records.set(record.id, frozenCopy(record))
+        addTo(subjects, record.subject, record.id)
+        addTo(expiring, minuteOf(record.expiresAt), record.id)
+      }
+      return true
+    },
+
+    list (subject) {
+      return Array.from(subjects.get(subject) ?? [], (id) => records.get(id) as SessionRecord)
+    }
+  }
+}
+
+function minuteOf (time: number): number {
+  return Math.floor(time / 60)
+}
+
+function addTo<Key> (index: Map<Key, Set<string>>, key: Key, id: string): void {
+  const ids = index.get(key)
+  if (ids === undefined) index.set(key, new Set([id]))
+  else ids.add(id)
+}
+
+function removeFrom<Key> (index: Map<Key, Set<string>>, key: Key, id: string): void {
+  const ids = index.get(key)
+  if (ids?.delete(id) && ids.size === 0) index.delete(key)
+}

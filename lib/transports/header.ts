@@ -1,0 +1,32 @@
+import { sessionError } from '../errors'
+import type { Transport } from '../../types'
+
+const NAME = 'authorization'
+
+/** Access tokens in the `Authorization` header (RFC 6750 section 2.1), refresh tokens in the body, answers in the body. */
+export const headerTransport: Transport = {
+  location: 'header',
+
+  accessToken ({ headers, raw }) {
+    const value = headers.authorization
+    if (value === undefined) return undefined
+    // Node drops all but the first, in silence; whoever is in front of it may have looked at another.
+    if (isRepeated(raw.rawHeaders)) throw sessionError('REQUEST_INVALID', { token: true })
+    return value.slice(0, 7).toLowerCase() === 'bearer ' || value.toLowerCase() === 'bearer' ? value.slice(7) : undefined
+  },
+
+  refreshToken ({ body }) {
+    return (body as { refresh_token?: string } | null | undefined)?.refresh_token
+  },
+
+  deliver: (_reply, answer) => answer
+}
+
+function isRepeated (rawHeaders: readonly string[]): boolean {
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string
+    if (name.length === NAME.length && name.toLowerCase() === NAME) count++
+  }
+  return count > 1
+}

@@ -1,0 +1,50 @@
+import type { Authenticate, RequireClaims } from './guards'
+import type { JwtSessionOptions } from './options'
+import type { Auth, JwtSession, RegisteredClaims } from './session'
+import type { SessionUser } from './users'
+
+/** What no other plugin looks like. */
+interface JwtSessionPlugin { readonly fastifyJwtSession: unknown, readonly requireClaims: RequireClaims }
+
+declare module 'fastify' {
+  /**
+   * The types of your application, for module augmentation. `user` types the users that `app.jwtSession.login` takes; `claims`
+   * types `request.auth.claims` and what `requireClaims` accepts; `nullableAuth: true` types `request.auth` as `Auth | null`,
+   * which is what it is on routes without a guard.
+   *
+   * @example
+   * ```ts
+   * declare module 'fastify' {
+   *   interface JwtSessionTypes {
+   *     claims: { roles: string[] }
+   *   }
+   * }
+   * ```
+   */
+  interface JwtSessionTypes {}
+
+  // Lets the types of users and claims flow through the options; every other plugin falls through to Fastify's own signatures.
+  interface FastifyRegister<T> {
+    <User extends SessionUser, Claims extends object = RegisteredClaims> (
+      plugin: JwtSessionPlugin | Promise<{ default: JwtSessionPlugin }>,
+      options: JwtSessionOptions<User, Claims>
+    ): T
+  }
+
+  interface FastifyInstance {
+    /** A guard that lets only requests with a valid access token of a live session pass. */
+    authenticate: Authenticate
+    /** Makes a guard that also looks at claims. */
+    requireClaims: RequireClaims
+    /** Sessions, from your own code. */
+    jwtSession: JwtSession
+  }
+
+  interface FastifyRequest {
+    /**
+     * Who makes the request. `null` at run time where no guard ran, and where an `optional` one found no token; typed so with
+     * `JwtSessionTypes { nullableAuth: true }`.
+     */
+    auth: JwtSessionTypes extends { nullableAuth: true } ? Auth | null : Auth
+  }
+}

@@ -1,0 +1,7 @@
+export type * from './session'
+export type * from './store'
+export type * from './users'
+export type * from './transport'
+export type * from './guards'
+export type * from './options'
+export type * from './fastify'

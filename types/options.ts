@@ -1,0 +1,105 @@
+import type { FastifyContextConfig, FastifyRequest } from 'fastify'
+import type { Awaitable, Duration, RegisteredClaims, TokenLocation } from './session'
+import type { Passwords, SessionUser, UserLookup } from './users'
+import type { RevocationStore } from './store'
+
+/** A key of at least 32 bytes, best made by `openssl rand -base64 32`. A string counts in UTF-8. */
+export type Secret = string | Buffer
+
+/** `false` switches a route off; a string is its path; an object may also carry the route's Fastify `config`. */
+export type RouteOption = false | string | { path?: string, config?: FastifyContextConfig }
+
+/** An object schema of TypeBox, described: its packages for `import` and for `require` have different types for the same thing. */
+export interface ClaimsSchema<Claims> {
+  readonly type: 'object'
+  readonly static: Claims
+}
+
+/** For what a token is issued. */
+export interface ClaimsContext {
+  /** The id of the session. */
+  readonly sessionId: string
+  /** Which act issues it. */
+  readonly reason: 'login' | 'refresh'
+  /** The request that caused it, when there is one. */
+  readonly request: FastifyRequest | undefined
+}
+
+/**
+ * The options of the plugin. They are checked when it is registered: what is wrong is refused with `OPTION_INVALID` and a
+ * message that says how to mend it, and so is an option that does not exist.
+ */
+export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> {
+  /**
+   * The HMAC secret (HS256), or a list of secrets: the first signs, all verify. To change the secret, put the new one in front
+   * and drop the old one when its sessions have ended. Shorter than 32 bytes, or known from documentation: refused
+   * (RFC 8725 section 3.5).
+   */
+  secret: Secret | readonly Secret[] | undefined
+  /** Finds users. */
+  userLookup: UserLookup<User>
+  /**
+   * What goes into the access token beside the registered claims. Asked at every login and refresh; what it returns is copied.
+   * Reserved names, and names and values that look like credentials, are refused: anyone can read a token.
+   * @default no claims
+   */
+  claims?: (user: User, context: ClaimsContext) => Awaitable<Claims>
+  /** A TypeBox schema of `claims`. It is checked whenever a token is issued, and gives `claims` its static type. */
+  claimsSchema?: ClaimsSchema<Claims>
+  /** The `iss` claim, issued and required (RFC 7519 section 4.1.1). @default 'fastify-jwt-session' */
+  issuer?: string
+  /** The `aud` claim, issued and required; of a list, one match suffices (RFC 7519 section 4.1.3). @default 'fastify-jwt-session' */
+  audience?: string | readonly string[]
+  /** The access token. */
+  accessToken?: {
+    /** How long it lasts, at most as long as its session: 1 second to 1 day. @default '15m' */
+    expiresIn?: Duration
+  }
+  /**
+   * How far clocks may differ when `exp` and `nbf` are judged: 0 to 5 minutes. (`iat` is always allowed 5 seconds, as the
+   * nodes of one application never agree to the second.)
+   * @default 0
+   */
+  clockTolerance?: Duration
+  /** How long sessions last, and how many there may be. */
+  session?: {
+    /** A session ends when its refresh token is not used for so long: 1 second to 1 year. @default '7d' */
+    idleTimeout?: Duration
+    /** A session ends after so long in any case: 1 second to 1 year, not less than `idleTimeout`. @default '30d' */
+    absoluteTimeout?: Duration
+    /** How many live sessions a subject may have; a login beyond it ends the oldest. @default no limit */
+    maxPerSubject?: number
+  }
+  /**
+   * What a refresh token that was used before means.
+   *
+   * `'strict'`: reuse, always (but for requests that provably overlapped). `'tolerant'`: for 10 seconds a repetition, and for an
+   * hour a client that never received the answer, if no token of it was seen since. Browsers with several tabs, and clients on
+   * bad networks, want `'tolerant'`.
+   * @default 'strict'
+   */
+  rotation?: 'strict' | 'tolerant'
+  /** Where sessions live. @default memoryStore() */
+  revocationStore?: RevocationStore
+  /** How long a store may take to answer before it counts as failed: 10 milliseconds to 1 minute. @default '1s' */
+  storeTimeout?: Duration
+  /** How passwords are hashed. @default bcryptPasswords() */
+  passwords?: Passwords
+  /** Where the guards look for an access token, in order. @default ['header'] */
+  locations?: readonly TokenLocation[]
+  /** The name of the first field of the login body: `'email'`, say. @default 'username' */
+  usernameField?: string
+  /** What the token answers tell of the user, as their `user`. Return what the client may know, never the whole user. @default nothing */
+  presentUser?: (user: User) => Awaitable<unknown>
+  /** Where the routes are. */
+  routes?: {
+    /** In front of every path. @default '' */
+    prefix?: string
+    /** @default '/login' */
+    login?: RouteOption
+    /** @default '/refresh' */
+    refresh?: RouteOption
+    /** @default '/logout' */
+    logout?: RouteOption
+  }
+}

@@ -1,0 +1,190 @@
+import type { FastifyRequest, JwtSessionTypes } from 'fastify'
+import type { SessionRef } from './store'
+import type { SessionUser } from './users'
+
+/** A value, or a promise of it. */
+export type Awaitable<T> = T | Promise<T>
+
+/** Seconds as a number, or a whole number with a unit: `'500ms'`, `'30s'`, `'15m'`, `'12h'`, `'7d'`. */
+export type Duration = number | string
+
+/** The user type of the application: `JwtSessionTypes['user']`, or the least that a user has. */
+export type RegisteredUser = JwtSessionTypes extends { user: infer User extends SessionUser } ? User : SessionUser
+
+/** The claims type of the application: `JwtSessionTypes['claims']`, or any claims. */
+export type RegisteredClaims = JwtSessionTypes extends { claims: infer Claims extends object } ? Claims : Record<string, unknown>
+
+/** From where a session was opened, as far as it was known. Kept with the session, cut to 256 characters each. */
+export interface Device {
+  /** The `User-Agent` header of the login. */
+  readonly userAgent?: string
+  /** `request.ip` of the login, so Fastify's `trustProxy` decides what it is. */
+  readonly ip?: string
+}
+
+/** The plugin's part of a session record. Points in time are epoch seconds, with a fraction. */
+export interface SessionState {
+  /** How often the session's refresh token has been rotated. */
+  readonly generation: number
+  /** When the current generation came to be. */
+  readonly rotatedAt: number
+  /** Whether a token of the current generation has come back, which proves that the client received it. */
+  readonly seen: boolean
+  /** When credentials were last shown. */
+  readonly authTime: number
+  /** When the session was opened. */
+  readonly createdAt: number
+  /** When the session ends unless its refresh token is used. */
+  readonly idleExpiresAt: number
+  /** When the session was revoked. */
+  readonly revokedAt?: number
+  /** From where the session was opened. */
+  readonly device: Device
+}
+
+/** A live session, as `app.jwtSession.list` tells of it. Points in time are epoch seconds, with a fraction. */
+export interface Session extends Device {
+  /** The session's id, the `sid` claim of its tokens. */
+  readonly id: string
+  /** The subject whose session it is. */
+  readonly subject: string
+  /** When it was opened. */
+  readonly createdAt: number
+  /** When its tokens were last renewed. */
+  readonly rotatedAt: number
+  /** When it ends unless it is refreshed. */
+  readonly idleExpiresAt: number
+  /** When it ends in any case. */
+  readonly expiresAt: number
+}
+
+/** The claims that every access token carries (RFC 7519, RFC 9068, OpenID Connect). Times are epoch seconds. */
+export interface AccessTokenClaims {
+  readonly iss: string
+  readonly aud: string | readonly string[]
+  /** The subject. */
+  readonly sub: string
+  /** The session's id. */
+  readonly sid: string
+  readonly jti: string
+  readonly iat: number
+  readonly exp: number
+  /** When credentials were last shown. */
+  readonly auth_time: number
+  /** The generation of the session that the token belongs to. */
+  readonly gen: number
+  /** Present on tokens that a login made, absent on those that a refresh made. */
+  readonly fresh?: true
+  readonly token_use: 'access'
+}
+
+/** Where a guard looks for an access token. */
+export type TokenLocation = 'header'
+
+/** Who makes a request, on `request.auth`. Frozen, and there only when every check passed. */
+export interface Auth {
+  /** Whom the token speaks for: the `id` of your user. */
+  readonly subject: string
+  readonly sessionId: string
+  /** The verified claims, yours and the registered ones. Deeply frozen. */
+  readonly claims: Readonly<AccessTokenClaims & RegisteredClaims>
+  /** The verified header of the token. */
+  readonly header: Readonly<Record<string, unknown>>
+  /** When credentials were last shown, in epoch seconds. */
+  readonly authTime: number
+  /** Whether the token was made by a login rather than by a refresh. */
+  readonly fresh: boolean
+  /** Where the token came from; `null` when it was handed to `app.jwtSession.verify`. */
+  readonly source: TokenLocation | null
+}
+
+/** The answer that carries tokens (RFC 6749 section 5.1). Lifetimes are seconds from now. */
+export interface TokenAnswer {
+  access_token: string
+  token_type: 'Bearer'
+  expires_in: number
+  refresh_token: string
+  refresh_expires_in: number
+  /** What `presentUser` made of the user, when it is given. */
+  user?: unknown
+}
+
+/** Why a refresh token was refused. Clients are told `REFRESH_TOKEN_INVALID` in every case. */
+export type RefreshRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked' | 'reused' | 'user_gone'
+
+/** Why a session was revoked. */
+export type RevocationReason = 'logout' | 'reused' | 'user_gone' | 'limit' | 'called'
+
+/** The events of `app.jwtSession.events` and what each tells. None holds a token, a password or a hash. */
+export interface SessionEventMap {
+  /** A session was opened. */
+  'login.succeeded': SessionRef & { readonly device: Device }
+  /** Credentials were refused. `username` is what the client sent: it may be a mistyped password, so think before you keep it. */
+  'login.failed': { readonly username: string, readonly device: Device }
+  /** A refresh was answered. `rotated` is false where the client got the current generation once more. */
+  'refresh.succeeded': SessionRef & { readonly generation: number, readonly rotated: boolean }
+  /** A refresh was refused. The session is named when the token was authentic. */
+  'refresh.refused': { readonly reason: RefreshRefusal, readonly session: SessionRef | null }
+  /** A client that never received its new tokens was given them once more, after the reuse interval. */
+  'refresh.recovered': SessionRef & { readonly generation: number }
+  /** A refresh token was used after its rotation; the session was revoked (RFC 9700 section 4.14.2). */
+  'session.reused': SessionRef & { readonly generation: number, readonly presented: number }
+  /** A session was revoked by this node. */
+  'session.revoked': SessionRef & { readonly reason: RevocationReason }
+  /** The store knew an older generation than an authentic token: it lost acknowledged writes. */
+  'store.regressed': SessionRef & { readonly generation: number, readonly presented: number }
+}
+
+/** Listens to what happens to sessions. What a listener throws is logged and disturbs nothing. */
+export interface SessionEvents {
+  on<Name extends keyof SessionEventMap> (name: Name, listener: (event: SessionEventMap[Name]) => unknown): this
+  once<Name extends keyof SessionEventMap> (name: Name, listener: (event: SessionEventMap[Name]) => unknown): this
+  off<Name extends keyof SessionEventMap> (name: Name, listener: (event: SessionEventMap[Name]) => unknown): this
+}
+
+/** The programmatic face of the plugin, on `app.jwtSession`. */
+export interface JwtSession {
+  /**
+   * Opens a session without a password, for OAuth callbacks and tests.
+   * @param request from which the device is described; it is handed on to `claims`.
+   * @throws `INVALID_CREDENTIALS` when the user is disabled or no longer found, `STORE_UNAVAILABLE`.
+   */
+  login (user: RegisteredUser, request?: FastifyRequest): Promise<TokenAnswer>
+  /**
+   * Trades a refresh token for new tokens, as `POST /refresh` does.
+   * @throws `REFRESH_TOKEN_INVALID`, `STORE_UNAVAILABLE`.
+   */
+  refresh (refreshToken: string): Promise<TokenAnswer>
+  /**
+   * Checks an access token as the guards do: signature, claims, expiry and session.
+   * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SESSION_REVOKED`, `STORE_UNAVAILABLE`.
+   */
+  verify (accessToken: string): Promise<Auth>
+  /** What a token says, **unverified**: anyone can write anything into it. `null` when it is not a token at all. */
+  decode (token: string): { header: Record<string, unknown>, claims: Record<string, unknown> } | null
+  /**
+   * Ends a session. Answers whether this call ended it; `false` when there was nothing left to end.
+   * @throws `STORE_UNAVAILABLE` when it could not be written: the session may still be alive.
+   */
+  revoke (session: { id: string, subject: string }): Promise<boolean>
+  /**
+   * Ends all sessions of a subject, but for the one named by `except`. Answers the ids of those that it ended.
+   * Call it when a password changes or an account is closed.
+   * @throws `STORE_UNAVAILABLE` when one could not be written: sessions may still be alive. Calling again is safe.
+   */
+  revokeAll (subject: string, options?: { except?: string }): Promise<string[]>
+  /**
+   * The live sessions of a subject, oldest first.
+   * @throws `STORE_UNAVAILABLE`.
+   */
+  list (subject: string): Promise<Session[]>
+  /** What happens to sessions on this node. */
+  readonly events: SessionEvents
+  /**
+   * Makes the hash of a password that `userLookup` is to return as `passwordHash`.
+   * @throws `REQUEST_INVALID` when the password is empty, holds a NUL or is longer than the scheme reads (bcrypt: 72 bytes).
+   */
+  hashPassword (password: string): Promise<string>
+  /** Whether a password belongs to a hash. A malformed hash answers `false`, after the same work. */
+  verifyPassword (password: string, passwordHash: string): Promise<boolean>
+}
