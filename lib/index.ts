@@ -23,10 +23,12 @@ import * as contract from '../types'
  * Await the registration before you declare guarded routes, and give guards in an array.
  * @throws `OPTION_INVALID` when an option cannot be used.
  */
-async function fastifyJwtSession<User extends contract.SessionUser, Claims extends object> (
-  app: FastifyInstance, options: contract.JwtSessionOptions<User, Claims>
+async function fastifyJwtSession (
+  app: FastifyInstance,
+  // The signature of register in types/fastify.ts is the one to match; through Fastify's own, no claims would do.
+  options: contract.JwtSessionOptions<contract.SessionUser, never>
 ): Promise<void> {
-  const settings = readOptions(options as unknown as contract.JwtSessionOptions)
+  const settings = readOptions(options)
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
   const { events, emit } = createEvents(app.log)

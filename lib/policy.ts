@@ -1,4 +1,4 @@
-import type { RefreshRefusal, SessionRecord } from '../types'
+import type { SessionRecord } from '../types'
 
 /** How long a used refresh token is taken for a repetition, and for a lost answer, in seconds. */
 export interface Intervals {
@@ -13,7 +13,7 @@ export const INTERVALS: Readonly<Record<'strict' | 'tolerant', Intervals>> = {
 
 /** What is to be done with a refresh token of generation `presented`. */
 export type Verdict =
-  | { readonly action: 'refuse', readonly reason: Extract<RefreshRefusal, 'unknown' | 'expired' | 'revoked'> }
+  | { readonly action: 'refuse', readonly reason: 'revoked' | 'expired' }
   /** It was used before, by somebody else: the session has to end. */
   | { readonly action: 'revoke' }
   /** Tokens of the current generation, once more. `seen`: the client proves that it has them already. */
@@ -21,9 +21,8 @@ export type Verdict =
   /** Tokens of generation `to`. `regressed`: the store knew less than the token. */
   | { readonly action: 'rotate', readonly to: number, readonly regressed: boolean }
 
-/** Why a session is not live, or undefined when it is. A session that is not there is revoked. */
-export function endOf (record: SessionRecord | undefined, now: number): Extract<Verdict, { action: 'refuse' }>['reason'] | undefined {
-  if (record === undefined) return 'unknown'
+/** Why a session is not live, or undefined when it is. */
+export function endOf (record: SessionRecord, now: number): 'revoked' | 'expired' | undefined {
   if (record.revoked) return 'revoked'
   if (record.expiresAt <= now || record.state.idleExpiresAt <= now) return 'expired'
   return undefined
@@ -33,11 +32,9 @@ export function endOf (record: SessionRecord | undefined, now: number): Extract<
  * The policy of rotation (RFC 9700 section 4.14.2): a pure function.
  * @param overlapped whether this very request has read `presented` as the current generation before it lost its write.
  */
-export function decide (
-  record: SessionRecord | undefined, presented: number, overlapped: boolean, now: number, intervals: Intervals
-): Verdict {
+export function decide (record: SessionRecord, presented: number, overlapped: boolean, now: number, intervals: Intervals): Verdict {
   const reason = endOf(record, now)
-  if (record === undefined || reason !== undefined) return { action: 'refuse', reason: reason ?? 'unknown' }
+  if (reason !== undefined) return { action: 'refuse', reason }
 
   const { generation, rotatedAt, seen } = record.state
   // Another node's clock may be ahead of ours; time never runs backwards in here.

@@ -4,6 +4,9 @@ import type { Secret } from '../types'
 /** HS256 wants a key as long as its hash (RFC 7518 section 3.2). */
 const LEAST_BYTES = 32
 
+/** A JSON Web Key, or a set of them. */
+const JWK = /^\{.*"(?:kty|keys)"/s
+
 const MAKE_ONE = 'Make one with: openssl rand -base64 32'
 
 /** Secrets that stand in documentation, templates and word lists, long enough to pass for one; in lower case. */
@@ -50,19 +53,10 @@ function readSecret (secret: unknown): Secret {
   const text = secret.toString().trim()
   if (KNOWN.has(text.toLowerCase())) throw optionInvalid('secret', 'is known to everybody', MAKE_ONE)
   // Whoever holds the public half of a pair could sign with it (RFC 8725 section 3.1).
-  if (text.includes('-----BEGIN ') || isJsonObject(text)) {
+  if (text.includes('-----BEGIN ') || JWK.test(text)) {
     throw optionInvalid('secret', 'is a PEM or JWK key, which a MAC must not be made with', MAKE_ONE)
   }
   return typeof secret === 'string' ? secret : Buffer.from(secret)
-}
-
-function isJsonObject (text: string): boolean {
-  try {
-    return text.startsWith('{') && typeof JSON.parse(text) === 'object'
-  } catch {
-    // Not JSON, then.
-    return false
-  }
 }
 
 /** Whether a secret holds too little variety to have been made at random. */

@@ -79,7 +79,7 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
   function markSeen (ref: SessionRef, generation: number): Promise<boolean> {
     return persist(async () => {
       const record = await find(ref)
-      if (record === undefined || endOf(record, now()) !== undefined) return false
+      if (!isLive(record)) return false
       if (record.state.seen || record.state.generation !== generation) return true
       return await write(nextOf(record, { seen: true }), record.revision) || undefined
     })
@@ -88,7 +88,7 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
   function revoke (ref: SessionRef, reason: RevocationReason): Promise<boolean> {
     return persist(async () => {
       const record = await find(ref)
-      if (record === undefined || endOf(record, now()) !== undefined) return false
+      if (!isLive(record)) return false
       const ended = { ...nextOf(record, { revokedAt: now() }), revoked: true }
       if (!await write(ended, record.revision)) return undefined
       emit('session.revoked', { id: ref.id, subject: ref.subject, reason })
@@ -99,7 +99,7 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
   async function live (subject: string): Promise<SessionRecord[]> {
     const records = await store.list(subject)
     return records
-      .filter((record) => record.subject === subject && endOf(record, now()) === undefined)
+      .filter((record) => record.subject === subject && isLive(record))
       .sort((one, other) => one.state.createdAt - other.state.createdAt)
   }
 
@@ -133,7 +133,7 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
 
     resume (ref, generation) {
       return after(find(ref), (record) => {
-        if (record === undefined || endOf(record, now()) !== undefined) return false
+        if (!isLive(record)) return false
         const isNews = intervals.recovery > 0 && !record.state.seen && record.state.generation === generation
         return isNews ? markSeen(ref, generation) : true
       })
@@ -143,12 +143,11 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
       let overlapped = false
       return persist<Renewal<Prepared>>(async () => {
         const record = await find(ref)
+        if (record === undefined) return { refused: 'unknown' }
+        const { generation } = record.state
         const time = now()
         const verdict = decide(record, presented, overlapped, time, intervals)
-        if (record === undefined || verdict.action === 'refuse') {
-          return { refused: verdict.action === 'refuse' ? verdict.reason : 'unknown' }
-        }
-        const { generation } = record.state
+        if (verdict.action === 'refuse') return { refused: verdict.reason }
         if (verdict.action === 'revoke') {
           if (await revoke(ref, 'reused')) emit('session.reused', { ...named(ref), generation, presented })
           return { refused: 'reused' }
@@ -191,6 +190,11 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
         ({ id, subject, createdAt, rotatedAt, idleExpiresAt, expiresAt, ...device }))
     }
   }
+}
+
+/** A session that is not there is revoked. */
+function isLive (record: SessionRecord | undefined): record is SessionRecord {
+  return record !== undefined && endOf(record, now()) === undefined
 }
 
 /** The record that follows another one. */

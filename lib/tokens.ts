@@ -62,7 +62,7 @@ export interface TokenSettings {
 interface Jwt {
   sign (claims: object): string
   verify (token: string): { header: Record<string, unknown>, payload: unknown }
-  decode (token: string): { header: Record<string, unknown>, payload: Record<string, unknown> } | null
+  decode (token: string): { header: Record<string, unknown>, payload: Record<string, unknown> }
 }
 
 type Claims = Record<string, unknown>
@@ -154,8 +154,8 @@ export async function createTokens (app: FastifyInstance, settings: TokenSetting
     decode (token) {
       if (!COMPACT.test(token)) return null
       try {
-        const decoded = (rings['at+jwt'][0] as Jwt).decode(token)
-        return decoded === null ? null : { header: decoded.header, claims: decoded.payload }
+        const { header, payload } = (rings['at+jwt'][0] as Jwt).decode(token)
+        return { header, claims: payload }
       } catch {
         // The library throws at what is not JSON: that is no token.
         return null

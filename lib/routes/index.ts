@@ -1,7 +1,7 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { ValueErrorIterator } from '@sinclair/typebox/errors'
 import type { TSchema } from '@sinclair/typebox'
-import type { FastifyInstance, FastifySchemaValidationError } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifySchemaValidationError } from 'fastify'
 import { sessionError } from '../errors'
 import { loginRoute } from './login'
 import { logoutRoute } from './logout'
@@ -17,6 +17,7 @@ const BODY_LIMIT = 16_384
  */
 export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<void> {
   const { prefix, login, refresh, logout } = parts.settings.routes
+  const errorHandlerSoFar = app.errorHandler
 
   await app.register(async (scope) => {
     const parse = scope.getDefaultJsonParser('error', 'error')
@@ -34,6 +35,12 @@ export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<vo
     scope.addHook('onRequest', (_request, reply, done) => {
       reply.header('cache-control', 'no-store')
       done()
+    })
+
+    // Fastify gives a route the error handler of the moment; this one looks for what the application has set since.
+    scope.setErrorHandler((error, request, reply) => {
+      if (app.errorHandler === errorHandlerSoFar) throw error
+      return app.errorHandler(error as FastifyError, request, reply)
     })
 
     if (login !== undefined) loginRoute(scope, parts, login)

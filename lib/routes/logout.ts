@@ -21,7 +21,9 @@ export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config }
   app.post<{ Body?: { everywhere?: boolean } }>(url, { schema, config }, async (request, reply) => {
     const session = namedSession(parts, request)
     if (request.body?.everywhere) {
-      const { subject } = await authorize(parts, requireAccessToken(parts, request), transport.location)
+      const token = transport.accessToken(request)
+      if (token === undefined) throw sessionError('TOKEN_MISSING')
+      const { subject } = await authorize(parts, token, transport.location)
       await sessions.revokeAll(subject, 'logout')
     } else {
       await sessions.revoke(session, 'logout')
@@ -44,10 +46,4 @@ function namedSession ({ tokens, settings: { transport } }: Parts, request: Fast
     throw sessionError('REQUEST_INVALID', { token: true })
   }
   return { id: claims.sid, subject: claims.sub }
-}
-
-function requireAccessToken ({ settings: { transport } }: Parts, request: FastifyRequest): string {
-  const token = transport.accessToken(request)
-  if (token === undefined) throw sessionError('TOKEN_MISSING')
-  return token
 }

@@ -122,7 +122,7 @@ t.test('fresh and maxAge look at how lately credentials were shown', async (t) =
 t.test('optional tolerates absence only', async (t) => {
   const { client } = await buildApp(t)
   const { access_token: token } = await client.login()
-  t.equal((await client.get('/maybe')).body, '')
+  t.equal((await client.get('/maybe')).body, 'null')
   t.equal((await client.get('/maybe')).statusCode, 200)
   t.equal((await client.get('/maybe', token)).json().subject, 'user-alice')
   t.equal((await client.get('/maybe', `${token}x`)).code, 'TOKEN_INVALID')

@@ -1,0 +1,110 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import t from 'tap'
+import jwtSession from '../lib'
+import { sessionError, sessionErrors } from '../lib/errors'
+import { readOptions } from '../lib/options'
+
+const root = join(__dirname, '..')
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const files = (folder: string) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts') && !name.endsWith('.tst.ts'))
+  .map((name) => `${folder}/${name.slice(0, -3)}`)
+  .sort()
+
+/** The rings: a file imports only from lower rings, and from its own where the row says so. */
+const rings: { files: RegExp, own?: boolean }[] = [
+  { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable)$/, own: true },
+  { files: /^lib\/(?:stores\/.*|transports\/.*|passwords|policy|claims|events|secrets|option-values|users)$/ },
+  { files: /^lib\/(?:sessions|tokens)$/ },
+  { files: /^lib\/(?:parts|issue|access|login|refresh|hooks|jwt-session|routes\/.*)$/, own: true },
+  { files: /^lib\/options$/ },
+  { files: /^lib\/index$/ }
+]
+
+const ringOf = (file: string) => rings.findIndex(({ files }) => files.test(file))
+
+const importsOf = (file: string) => Array.from(read(`${file}.ts`).matchAll(/(?:from|require\() ?'(\.[^']*)'/g), ([, path]) => {
+  const target = relative(root, join(root, dirname(file), path as string))
+  return [target, `${target}/index`].find((name) => all.includes(name)) ?? target
+})
+
+const all = [...files('types'), ...files('lib')]
+
+t.test('every file has a ring, and imports only from lower ones', async (t) => {
+  for (const file of all) {
+    const ring = ringOf(file)
+    t.ok(ring >= 0, `${file} has a ring`)
+    for (const target of importsOf(file)) {
+      const isLower = ringOf(target) < ring || (ringOf(target) === ring && rings[ring]?.own)
+      t.ok(isLower, `${file} imports ${target}`)
+    }
+  }
+})
+
+t.test('types hold no code, routes know no store, nothing but the root imports the library of tokens', async (t) => {
+  for (const file of files('types')) t.notMatch(read(`${file}.ts`), /^(?:export )?(?:async )?(?:const|let|function|class|enum) /m, file)
+  for (const file of files('lib/routes')) t.notMatch(read(`${file}.ts`), /stores\//, file)
+  for (const file of all.filter((name) => name !== 'lib/tokens')) t.notMatch(read(`${file}.ts`), /from '(?:@fastify\/jwt|fast-jwt)'/, file)
+})
+
+t.test('files are short', async (t) => {
+  const lengths = all.map((file) => read(`${file}.ts`).split('\n').length).sort((one, other) => one - other)
+  t.ok((lengths[Math.floor(lengths.length / 2)] as number) < 90, 'the median')
+  t.ok((lengths.at(-1) as number) <= 250, 'the longest')
+})
+
+t.test('every file of lib is loaded, so that coverage counts it', async (t) => {
+  for (const file of files('lib')) t.ok(await import(join(root, `${file}.ts`)), file)
+})
+
+t.test('every exported thing has a doc comment', async (t) => {
+  for (const file of files('types').filter((name) => !name.endsWith('/index'))) {
+    const text = read(`${file}.ts`)
+    for (const [declaration] of text.matchAll(/^export (?:interface|type) \w+/gm)) {
+      const before = text.slice(0, text.indexOf(declaration)).trimEnd()
+      t.ok(before.endsWith('*/'), `${file}: ${declaration}`)
+    }
+  }
+})
+
+t.test('every error says its status, its message and its challenge', async (t) => {
+  for (const [name, [status, message, challenge]] of Object.entries(sessionErrors)) {
+    const error = sessionError(name as keyof typeof sessionErrors)
+    t.match(error, { code: `FST_JWT_SESSION_${name}`, statusCode: status, message })
+    t.equal(error.headers['www-authenticate'] ?? null, challenge)
+    t.equal(error.headers['cache-control'], 'no-store')
+    t.equal(error.headers['retry-after'], status === 503 ? '1' : undefined)
+    if (status === 401) t.match(String(challenge), /^Bearer/)
+    if (challenge !== null) t.match(challenge, /^[\x20-\x7e]+$/)
+  }
+})
+
+t.test('README has every error with its status, and none that is not', async (t) => {
+  const readme = read('README.md')
+  const table = Array.from(readme.matchAll(/^\| `([A-Z_]+)` \| (\d+)/gm), ([, name, status]) => `${name} ${status}`)
+  t.same(table.sort(), Object.entries(sessionErrors).map(([name, [status]]) => `${name} ${status}`).sort())
+})
+
+t.test('README has every option, and none that is not', async (t) => {
+  const readme = read('README.md')
+  const table = new Set(Array.from(readme.matchAll(/^\| `([a-z][\w.]*)` \|/gim), ([, name]) => name as string))
+  const message = (() => {
+    try {
+      readOptions({ nothing: true } as never)
+    } catch (error) {
+      return (error as Error).message
+    }
+    return ''
+  })()
+  const known = message.slice(message.indexOf('There are ') + 10, -1).split(', ')
+  t.ok(known.length > 10)
+  for (const name of known) t.ok(Array.from(table).some((entry) => entry === name || entry.startsWith(`${name}.`)), name)
+})
+
+t.test('package.json exports what the namespace declares', async (t) => {
+  const declared = Array.from(read('lib/index.ts').matchAll(/^ {2}export const (\w+):/gm), ([, name]) => name as string)
+  for (const name of declared) t.equal(typeof (jwtSession as unknown as Record<string, unknown>)[name] === 'undefined', false, name)
+  const assigned = Array.from(read('lib/index.ts').matchAll(/^module\.exports\.(\w+) =/gm), ([, name]) => name)
+  t.same(assigned.filter((name) => name !== 'default' && name !== 'fastifyJwtSession').sort(), declared.sort())
+})

@@ -1,0 +1,117 @@
+import Fastify, { type FastifyRequest } from 'fastify'
+import { Type } from '@sinclair/typebox'
+import { describe, expect, test } from 'tstyche'
+import jwtSession = require('../lib')
+
+interface User { id: string, passwordHash: string, roles: string[] }
+
+declare const userLookup: jwtSession.UserLookup<User>
+declare const users: { byEmail (email: string): Promise<User | null>, byId (id: string): Promise<User | null> }
+
+const { authenticate, requireClaims, anyOf, allOf } = jwtSession
+
+describe('registration', () => {
+  const app = Fastify()
+
+  test('the user type flows from the lookup to the callbacks', () => {
+    app.register(jwtSession, {
+      secret: process.env.JWT_SECRET,
+      userLookup: { findByUsername: (username) => users.byEmail(username), findById: (id) => users.byId(id) },
+      claims: (user) => {
+        expect(user).type.toBe<User>()
+        return { roles: user.roles }
+      },
+      presentUser: (user) => {
+        expect(user).type.toBe<User>()
+        return { id: user.id }
+      }
+    })
+    app.register(import('../lib/index.js'), { secret: 'x', userLookup, claims: ({ roles }) => ({ roles }) })
+  })
+
+  test('claimsSchema gives claims its type', () => {
+    const claimsSchema = Type.Object({ roles: Type.Array(Type.String()) })
+    app.register(jwtSession, { secret: 'x', userLookup, claimsSchema, claims: ({ roles }) => ({ roles }) })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { secret: 'x', userLookup, claimsSchema, claims: () => ({ roles: 1 }) })
+  })
+
+  test('secret and userLookup are required', () => {
+    expect<jwtSession.JwtSessionOptions<User>>().type.not.toBeAssignableFrom<{ secret: string }>()
+    expect<jwtSession.JwtSessionOptions<User>>().type.not.toBeAssignableFrom<{ userLookup: jwtSession.UserLookup<User> }>()
+    expect<jwtSession.JwtSessionOptions<User>>().type.toBeAssignableFrom<{ secret: string, userLookup: jwtSession.UserLookup<User> }>()
+  })
+
+  test('other plugins keep their own types', () => {
+    app.register(async (child, options) => {
+      expect(options).type.toBe<{ name: string }>()
+      child.get('/', () => 'x')
+    }, { name: 'x' })
+  })
+})
+
+describe('guards', () => {
+  const app = Fastify()
+
+  test('fit every place that takes a hook', () => {
+    app.get('/', { onRequest: [app.authenticate] }, (request) => request.auth.subject)
+    app.get('/', { onRequest: app.authenticate, preHandler: [app.requireClaims({ role: 'x' })] }, () => '')
+    app.get('/', { preValidation: authenticate({ fresh: true }), preParsing: [], preHandler: requireClaims({ role: 'x' }) }, () => '')
+    app.route({ method: 'GET', url: '/', onRequest: [async () => {}, app.authenticate({ maxAge: '10m' })], handler: () => '' })
+    app.addHook('onRequest', app.authenticate)
+    app.addHook('preHandler', requireClaims({ role: 'x' }))
+    app.get<{ Params: { id: string } }>('/:id', { onRequest: [app.authenticate] }, (request) => request.params.id)
+    Fastify({ http2: true }).get('/', { onRequest: [authenticate] }, () => '')
+    Fastify({ https: {} }).get('/', { onRequest: [authenticate] }, () => '')
+  })
+
+  test('can be awaited', () => {
+    const request = {} as FastifyRequest
+    expect(app.authenticate(request, {})).type.toBe<Promise<void>>()
+    expect(app.requireClaims({ role: 'x' })(request, {})).type.toBe<Promise<void>>()
+  })
+
+  test('do not take what means nothing', () => {
+    expect(app.authenticate).type.not.toBeCallableWith({ fesh: true })
+    expect(app.authenticate).type.not.toBeCallableWith({ optional: 'yes' })
+    expect(app.requireClaims).type.not.toBeCallableWith('admin')
+    expect(app.requireClaims).type.not.toBeCallableWith({ role: undefined })
+    expect(app.requireClaims).type.toBeCallableWith({ role: anyOf('a', 'b'), n: allOf(1, 2), p: (n: number) => n > 1, org: { plan: 'pro' } })
+  })
+
+  test('requirements follow the claims when these have a type', () => {
+    interface Claims { roles: string[], level?: number, org: { plan: 'free' | 'pro' } }
+    type Requirements = Parameters<(requirements: import('./guards').ClaimRequirements<Claims>) => void>[0]
+    expect<Requirements>().type.toBeAssignableFrom<{ roles: 'admin' }>()
+    expect<Requirements>().type.toBeAssignableFrom<{ roles: jwtSession.ClaimChoice<string>, level: 3 }>()
+    expect<Requirements>().type.toBeAssignableFrom<{ org: { plan: 'pro' } }>()
+    expect<Requirements>().type.toBeAssignableFrom<{ roles: (roles: string[]) => boolean }>()
+    expect<Requirements>().type.not.toBeAssignableFrom<{ rolls: 'admin' }>()
+    expect<Requirements>().type.not.toBeAssignableFrom<{ roles: 1 }>()
+    expect<Requirements>().type.not.toBeAssignableFrom<{ org: { plan: 'gold' } }>()
+  })
+})
+
+describe('what the plugin adds', () => {
+  const app = Fastify()
+
+  test('request.auth and app.jwtSession', () => {
+    const request = {} as FastifyRequest
+    expect(request.auth).type.toBe<jwtSession.Auth>()
+    expect(request.auth.claims.exp).type.toBe<number>()
+    expect(request.auth.claims.roles).type.toBe<unknown>()
+    expect(app.jwtSession.login({ id: '1', passwordHash: '' })).type.toBe<Promise<jwtSession.TokenAnswer>>()
+    expect(app.jwtSession.events.on).type.toBeCallableWith('session.reused', (event: { presented: number }) => event)
+    expect(app.jwtSession.events.on).type.not.toBeCallableWith('session.stolen', () => {})
+  })
+
+  test('errors are a closed union', () => {
+    const error: unknown = null
+    if (jwtSession.isSessionError(error)) expect(error.code).type.toBe<jwtSession.SessionErrorCode>()
+    expect<jwtSession.SessionErrorCode>().type.not.toBeAssignableFrom<'FST_JWT_SESSION_NOPE'>()
+  })
+
+  test('a store is a dozen lines', () => {
+    expect<jwtSession.RevocationStore>().type.toBeAssignableFrom<ReturnType<typeof jwtSession.memoryStore>>()
+    expect<jwtSession.RevocationStore>().type.not.toBeAssignableFrom<{ read (): [] }>()
+  })
+})
