@@ -6,6 +6,7 @@ import * as errors from './errors'
 import * as hooks from './hooks'
 import * as passwords from './passwords'
 import * as memory from './stores/memory'
+import { timing } from './clock'
 import { createEvents } from './events'
 import { createJwtSession } from './jwt-session'
 import { readOptions } from './options'
@@ -13,6 +14,8 @@ import { PARTS, type Parts } from './parts'
 import { addRoutes } from './routes'
 import { createSessions } from './sessions'
 import { boundedStore } from './stores/bounded'
+import { liveSessions } from './stores/live'
+import { pruneRegularly } from './stores/prune'
 import { createTokens } from './tokens'
 import * as contract from '../types'
 
@@ -32,11 +35,13 @@ async function fastifyJwtSession (
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
   const { events, emit } = createEvents(app.log)
+  const store = boundedStore(settings.store, settings.storeTimeout)
+  const live = liveSessions({ read: store.read, watch: settings.watch }, settings.live, timing)
   const parts: Parts = Object.freeze<Parts>({
     settings,
     events,
     emit,
-    sessions: createSessions(boundedStore(settings.store, settings.storeTimeout), settings.sessions, emit),
+    sessions: createSessions(store, live, settings.sessions, emit),
     tokens: await createTokens(app, settings.tokens),
     decoyHash: await settings.passwords.hash(randomBytes(24).toString('base64url'))
   })
@@ -52,7 +57,12 @@ async function fastifyJwtSession (
     if (errors.isSessionError(error)) reply.headers(error.headers)
     done()
   })
-  app.addHook('onClose', async () => await settings.store.close?.())
+  const stopPruning = pruneRegularly(settings.store, app.log, timing)
+  app.addHook('onClose', async () => {
+    stopPruning()
+    await live.close()
+    await settings.store.close?.()
+  })
 
   await addRoutes(app, parts)
 }

@@ -4,6 +4,7 @@ import { readDuration, refuseUnknown } from './option-values'
 import { bcryptPasswords } from './passwords'
 import { INTERVALS } from './policy'
 import { isGuessable, readSecrets } from './secrets'
+import { assumedWatch } from './stores/assumed'
 import { memoryStore } from './stores/memory'
 import { headerTransport } from './transports/header'
 import type { RouteSettings, Settings } from './parts'
@@ -33,17 +34,32 @@ export function readOptions (options: JwtSessionOptions): Settings {
   }
   readLocations(options.locations ?? ['header'])
 
+  const clockTolerance = readDuration('clockTolerance', options.clockTolerance ?? 0, 0, '5m')
+  const accessLifetime = readAccessLifetime(options.accessToken ?? {})
+  const storeTimeout = readDuration('storeTimeout', options.storeTimeout ?? '1s', '10ms', '1m')
+  const maxStaleness = options.session?.maxStaleness === undefined
+    ? undefined
+    : readDuration('session.maxStaleness', options.session.maxStaleness, '100ms', '5m')
+
   return Object.freeze({
     tokens: {
       secrets,
       issuer: readText('issuer', options.issuer ?? NAME),
       audience: readAudience(options.audience ?? NAME),
-      clockTolerance: readDuration('clockTolerance', options.clockTolerance ?? 0, 0, '5m'),
-      accessLifetime: readAccessLifetime(options.accessToken ?? {})
+      clockTolerance,
+      accessLifetime
     },
     sessions: readSession(options),
     store,
-    storeTimeout: readDuration('storeTimeout', options.storeTimeout ?? '1s', '10ms', '1m'),
+    storeTimeout,
+    watch: store.watch?.bind(store) ?? (maxStaleness === undefined ? undefined : assumedWatch),
+    live: {
+      lease: 1.5,
+      maxAge: store.watch === undefined ? maxStaleness ?? 0 : 60,
+      maxEntries: 100_000,
+      burial: accessLifetime + clockTolerance,
+      deadline: storeTimeout
+    },
     userLookup: options.userLookup,
     passwords,
     transport: headerTransport,
@@ -62,7 +78,7 @@ function readAccessLifetime (accessToken: NonNullable<JwtSessionOptions['accessT
 }
 
 function readSession ({ session = {}, rotation = 'strict' }: JwtSessionOptions): Settings['sessions'] {
-  refuseUnknown('session', session, ['idleTimeout', 'absoluteTimeout', 'maxPerSubject'])
+  refuseUnknown('session', session, ['idleTimeout', 'absoluteTimeout', 'maxPerSubject', 'maxStaleness'])
   const absoluteTimeout = readDuration('session.absoluteTimeout', session.absoluteTimeout ?? '30d', '1s', '1y')
   const idleTimeout = readDuration('session.idleTimeout', session.idleTimeout ?? Math.min(604_800, absoluteTimeout), '1s', '1y')
   if (idleTimeout > absoluteTimeout) {

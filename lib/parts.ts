@@ -1,6 +1,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Emit } from './events'
 import type { SessionSettings, Sessions } from './sessions'
+import type { LiveSettings } from './stores/live'
 import type { TokenSettings, Tokens } from './tokens'
 import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, Transport, UserLookup } from '../types'
 import type { FastifyContextConfig } from 'fastify'
@@ -17,6 +18,9 @@ export interface Settings {
   readonly sessions: SessionSettings
   readonly store: RevocationStore
   readonly storeTimeout: number
+  /** How revocations of other nodes are noticed, if at all. */
+  readonly watch: RevocationStore['watch'] | undefined
+  readonly live: LiveSettings
   readonly userLookup: UserLookup
   readonly passwords: Passwords
   readonly transport: Transport

@@ -1,3 +1,4 @@
+import { endOf } from './record'
 import type { SessionRecord } from '../types'
 
 /** How long a used refresh token is taken for a repetition, and for a lost answer, in seconds. */
@@ -20,13 +21,6 @@ export type Verdict =
   | { readonly action: 'repeat', readonly recovered: boolean, readonly seen: boolean }
   /** Tokens of generation `to`. `regressed`: the store knew less than the token. */
   | { readonly action: 'rotate', readonly to: number, readonly regressed: boolean }
-
-/** Why a session is not live, or undefined when it is. */
-export function endOf (record: SessionRecord, now: number): 'revoked' | 'expired' | undefined {
-  if (record.revoked) return 'revoked'
-  if (record.expiresAt <= now || record.state.idleExpiresAt <= now) return 'expired'
-  return undefined
-}
 
 /**
  * The policy of rotation (RFC 9700 section 4.14.2): a pure function.

@@ -3,9 +3,11 @@ import { isDeepStrictEqual } from 'node:util'
 import { after } from './awaitable'
 import { now } from './clock'
 import { sessionError } from './errors'
-import { decide, endOf, type Intervals } from './policy'
+import { decide, type Intervals } from './policy'
+import { isLive, matching, nextOf } from './record'
 import type { Emit } from './events'
 import type { BoundedStore } from './stores/bounded'
+import type { LiveSessions } from './stores/live'
 import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, SessionRecord, SessionRef } from '../types'
 
 /**
@@ -47,11 +49,11 @@ export interface Sessions {
   list (subject: string): Promise<Session[]>
 }
 
-export function createSessions (store: BoundedStore, settings: SessionSettings, emit: Emit): Sessions {
+export function createSessions (store: BoundedStore, live: LiveSessions, settings: SessionSettings, emit: Emit): Sessions {
   const { idleTimeout, absoluteTimeout, maxPerSubject, intervals } = settings
 
-  function find (ref: SessionRef): Awaitable<SessionRecord | undefined> {
-    return after(store.read([ref]), (records) => records.find(({ id, subject }) => id === ref.id && subject === ref.subject))
+  async function find (ref: SessionRef): Promise<SessionRecord | undefined> {
+    return matching(await store.read([ref]), ref)
   }
 
   /** Writes; false when somebody else did. A rejected write may have been applied, so it is looked at again. */
@@ -79,7 +81,7 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
   function markSeen (ref: SessionRef, generation: number): Promise<boolean> {
     return persist(async () => {
       const record = await find(ref)
-      if (!isLive(record)) return false
+      if (!isLive(record, now())) return false
       if (record.state.seen || record.state.generation !== generation) return true
       return await write(nextOf(record, { seen: true }), record.revision) || undefined
     })
@@ -88,18 +90,20 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
   function revoke (ref: SessionRef, reason: RevocationReason): Promise<boolean> {
     return persist(async () => {
       const record = await find(ref)
-      if (!isLive(record)) return false
+      if (!isLive(record, now())) return false
       const ended = { ...nextOf(record, { revokedAt: now() }), revoked: true }
+      live.forget(ref.id)
       if (!await write(ended, record.revision)) return undefined
+      live.bury(ref.id)
       emit('session.revoked', { id: ref.id, subject: ref.subject, reason })
       return true
     })
   }
 
-  async function live (subject: string): Promise<SessionRecord[]> {
+  async function listLive (subject: string): Promise<SessionRecord[]> {
     const records = await store.list(subject)
     return records
-      .filter((record) => record.subject === subject && isLive(record))
+      .filter((record) => record.subject === subject && isLive(record, now()))
       .sort((one, other) => one.state.createdAt - other.state.createdAt)
   }
 
@@ -126,16 +130,19 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
       }
       if (maxPerSubject === Infinity) return
       // After the write, so that of two logins at once the later one sees both.
-      const open = await live(draft.subject)
+      const open = await listLive(draft.subject)
       const surplus = open.filter(({ id }) => id !== draft.id).slice(0, Math.max(0, open.length - maxPerSubject))
       await Promise.all(surplus.map((record) => revoke(record, 'limit')))
     },
 
     resume (ref, generation) {
-      return after(find(ref), (record) => {
-        if (!isLive(record)) return false
-        const isNews = intervals.recovery > 0 && !record.state.seen && record.state.generation === generation
-        return isNews ? markSeen(ref, generation) : true
+      return after(live.find(ref), (record) => {
+        if (record === undefined) return false
+        // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.
+        const isNews = generation === record.state.generation ? !record.state.seen : generation > record.state.generation
+        if (intervals.recovery === 0 || !isNews) return true
+        live.forget(ref.id)
+        return markSeen(ref, generation)
       })
     },
 
@@ -180,26 +187,16 @@ export function createSessions (store: BoundedStore, settings: SessionSettings, 
     },
 
     async revokeAll (subject, reason, except) {
-      const records = (await live(subject)).filter(({ id }) => id !== except)
+      const records = (await listLive(subject)).filter(({ id }) => id !== except)
       const ended = await Promise.all(records.map(async (record) => await revoke(record, reason)))
       return records.filter((_, index) => ended[index]).map(({ id }) => id)
     },
 
     async list (subject) {
-      return (await live(subject)).map(({ id, expiresAt, state: { createdAt, rotatedAt, idleExpiresAt, device } }) =>
+      return (await listLive(subject)).map(({ id, expiresAt, state: { createdAt, rotatedAt, idleExpiresAt, device } }) =>
         ({ id, subject, createdAt, rotatedAt, idleExpiresAt, expiresAt, ...device }))
     }
   }
-}
-
-/** A session that is not there is revoked. */
-function isLive (record: SessionRecord | undefined): record is SessionRecord {
-  return record !== undefined && endOf(record, now()) === undefined
-}
-
-/** The record that follows another one. */
-function nextOf (record: SessionRecord, change: Partial<SessionRecord['state']>): SessionRecord {
-  return { ...record, revision: record.revision + 1, state: { ...record.state, ...change } }
 }
 
 function named ({ id, subject }: SessionRef): SessionRef {

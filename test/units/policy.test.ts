@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { decide, endOf, INTERVALS, type Verdict } from '../../lib/policy'
+import { decide, INTERVALS, type Verdict } from '../../lib/policy'
+import { endOf } from '../../lib/record'
 import type { SessionRecord } from '../../types'
 
 const NOW = 1_800_000_000

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { createSessions, type Sessions } from '../../lib/sessions'
+import { timing } from '../../lib/clock'
+import { liveSessions } from '../../lib/stores/live'
 import { INTERVALS } from '../../lib/policy'
 import { boundedStore } from '../../lib/stores/bounded'
 import { memoryStore } from '../../lib/stores/memory'
@@ -13,11 +15,13 @@ type Rotation = keyof typeof INTERVALS
 /** How one actor of a race fared. */
 type Outcome = { generation: number } | { refused: RefreshRefusal } | { failed: string } | { revoked: boolean } | undefined
 
+const LIVE = { lease: 1, maxAge: 60, maxEntries: 1000, burial: 900, deadline: 1 }
+
 const silent: Emit = () => {}
 
 function sessionsOver (store: RevocationStore, rotation: Rotation, emit = silent, maxPerSubject = Infinity): Sessions {
   return createSessions(
-    store, { idleTimeout: 604_800, absoluteTimeout: 2_592_000, maxPerSubject, intervals: INTERVALS[rotation] }, emit
+    store, liveSessions(store, LIVE, timing), { idleTimeout: 604_800, absoluteTimeout: 2_592_000, maxPerSubject, intervals: INTERVALS[rotation] }, emit
   )
 }
 

@@ -1,0 +1,223 @@
+import { isPromise } from '../awaitable'
+import { sessionError } from '../errors'
+import { isLive, matching } from '../record'
+import type { Timing } from '../clock'
+import type { Awaitable, RevocationStore, SessionRecord, SessionRef, WatchHandlers } from '../../types'
+
+export interface LiveSettings {
+  /** How long a silent subscription is trusted, counted from the sending of a ping that was answered. */
+  readonly lease: number
+  /** How long a session may be remembered at all. */
+  readonly maxAge: number
+  /** How many sessions may be remembered. */
+  readonly maxEntries: number
+  /** How long a revoked session is remembered as such: the longest life of an access token. */
+  readonly burial: number
+  /** How long a read may be repeated because notices made its answers worthless. */
+  readonly deadline: number
+}
+
+/** What a node remembers of live sessions. */
+export interface LiveSessions {
+  /** The record of a session if it is live. Answers at once for a session that is remembered, or if the store does. */
+  find (ref: SessionRef): Awaitable<SessionRecord | undefined>
+  /** Remembers no longer that a session is live. */
+  forget (id: string): void
+  /** Remembers that a session is revoked, for good. */
+  bury (id: string): void
+  close (): Awaitable<void>
+}
+
+/** What is asked of a store here. */
+export interface WatchedStore {
+  read: RevocationStore['read']
+  watch?: RevocationStore['watch'] | undefined
+}
+
+/** A request that waits for a read. */
+interface Waiter {
+  readonly ref: SessionRef
+  readonly since: number
+  /** A notice came while the read was under way: whatever it answers proves nothing. */
+  isDirty: boolean
+  resolve (record: SessionRecord | undefined): void
+  reject (error: unknown): void
+}
+
+type Link = Parameters<WatchHandlers['ready']>[0]
+
+/** One read does not ask for more than this many sessions. */
+const BATCH = 500
+
+/**
+ * Remembers live sessions as long as a subscription to their revocations can be trusted; asks the store otherwise.
+ *
+ * A revoked session never becomes live again, so that only *live* answers are dangerous to keep. Notices and answers travel on
+ * different connections and overtake each other, hence the fences: an answer is remembered only if one and the same
+ * subscription spanned the whole read and no notice touched it.
+ */
+export function liveSessions (store: WatchedStore, settings: LiveSettings, timing: Timing): LiveSessions {
+  const { lease, maxAge, maxEntries, burial, deadline } = settings
+  const hot = new Map<string, { readonly record: SessionRecord, readonly until: number }>()
+  const dead = new Map<string, number>()
+  const flight = new Map<string, Set<Waiter>>()
+  let queue: Waiter[] = []
+  /** Identity of the current subscription. */
+  let subscription: Link | null = null
+  let leaseEnd = -Infinity
+  let leaseWallEnd = -Infinity
+  let stopBeat = (): void => {}
+  let answersAtOnce = store.watch === undefined
+
+  const isTrusted = (): boolean => subscription !== null && timing.steady() < leaseEnd && timing.now() < leaseWallEnd
+
+  function remembered ({ id, subject }: SessionRef): SessionRecord | undefined {
+    const entry = hot.get(id)
+    if (entry === undefined || !isTrusted()) return undefined
+    return entry.record.subject === subject && timing.steady() < entry.until && isLive(entry.record, timing.now()) ? entry.record : undefined
+  }
+
+  function remember (record: SessionRecord): void {
+    if (hot.size >= maxEntries) hot.delete(hot.keys().next().value as string)
+    hot.set(record.id, { record, until: timing.steady() + maxAge })
+  }
+
+  function bury (id: string): void {
+    hot.delete(id)
+    soil(id)
+    dead.delete(id)
+    dead.set(id, timing.now() + burial)
+    for (const [oldest, until] of dead) {
+      if (until > timing.now() && dead.size <= maxEntries) break
+      dead.delete(oldest)
+    }
+  }
+
+  function soil (id: string): void {
+    for (const waiter of flight.get(id) ?? []) waiter.isDirty = true
+  }
+
+  function forgetAll (): void {
+    hot.clear()
+    for (const id of flight.keys()) soil(id)
+  }
+
+  /** Waits for a read that is yet to be sent. Joining one under way could answer what was true before this request began. */
+  function enqueue (waiter: Waiter): void {
+    if (queue.length === 0) timing.soon(dispatch)
+    queue.push(waiter)
+  }
+
+  function dispatch (): void {
+    const waiting = queue
+    queue = []
+    for (let start = 0; start < waiting.length; start += BATCH) {
+      const batch = waiting.slice(start, start + BATCH)
+      readAll(batch).catch((error: unknown) => { for (const waiter of batch) waiter.reject(error) })
+    }
+  }
+
+  async function readAll (batch: Waiter[]): Promise<void> {
+    const spanning = subscription
+    for (const waiter of batch) enter(waiter)
+    let records: readonly SessionRecord[]
+    try {
+      records = await store.read(batch.map(({ ref }) => ref))
+    } finally {
+      for (const waiter of batch) leave(waiter)
+    }
+    for (const waiter of batch) {
+      const { ref } = waiter
+      const record = matching(records, ref)
+      if (!isLive(record, timing.now())) waiter.resolve(undefined)
+      else if (!waiter.isDirty) {
+        if (spanning !== null && spanning === subscription) remember(record)
+        waiter.resolve(record)
+      } else if (timing.steady() - waiter.since > deadline) waiter.reject(sessionError('STORE_UNAVAILABLE', { cause: new Error('Notices outran every read') }))
+      else enqueue(Object.assign(waiter, { isDirty: false }))
+    }
+  }
+
+  function enter (waiter: Waiter): void {
+    const { id } = waiter.ref
+    const waiters = flight.get(id)
+    if (waiters === undefined) flight.set(id, new Set([waiter]))
+    else waiters.add(waiter)
+  }
+
+  function leave (waiter: Waiter): void {
+    const { id } = waiter.ref
+    const waiters = flight.get(id)
+    waiters?.delete(waiter)
+    if (waiters?.size === 0) flight.delete(id)
+  }
+
+  /** Proves again and again that notices arrive. The lease counts from the sending: the answer may have been on its way for long. */
+  function beat (link: Link): void {
+    const [sent, sentWall] = [timing.steady(), timing.now()]
+    const missed = timing.after(lease, () => {
+      if (subscription === link) link.reset()
+    })
+    stopBeat = missed
+    link.ping().then(() => {
+      missed()
+      if (subscription !== link) return
+      leaseEnd = sent + lease
+      leaseWallEnd = sentWall + lease
+      stopBeat = timing.after(lease / 3, () => beat(link))
+    }, () => {
+      missed()
+      if (subscription === link) link.reset()
+    })
+  }
+
+  const watcher = store.watch?.({
+    ready (link) {
+      stopBeat()
+      hot.clear()
+      subscription = link
+      leaseEnd = -Infinity
+      beat(link)
+    },
+    lost () {
+      stopBeat()
+      subscription = null
+      hot.clear()
+    },
+    revoked (ids) { ids.forEach(bury) },
+    changed: forgetAll
+  })
+
+  return {
+    bury,
+
+    find (ref) {
+      const until = dead.get(ref.id)
+      if (until !== undefined && until > timing.now()) return undefined
+      const known = remembered(ref)
+      if (known !== undefined) return known
+      if (answersAtOnce) {
+        const answer = store.read([ref])
+        if (!isPromise(answer)) return liveOnly(matching(answer, ref))
+        answersAtOnce = false
+        return answer.then((records) => liveOnly(matching(records, ref)))
+      }
+      return new Promise((resolve, reject) => enqueue({ ref, since: timing.steady(), isDirty: false, resolve, reject }))
+    },
+
+    forget (id) {
+      hot.delete(id)
+      soil(id)
+    },
+
+    async close () {
+      stopBeat()
+      subscription = null
+      await watcher?.close()
+    }
+  }
+
+  function liveOnly (record: SessionRecord | undefined): SessionRecord | undefined {
+    return isLive(record, timing.now()) ? record : undefined
+  }
+}

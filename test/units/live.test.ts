@@ -1,0 +1,257 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import t from 'tap'
+import ts from 'typescript'
+import { liveSessions, type LiveSettings } from '../../lib/stores/live'
+import { simulate } from '../support/live-simulation'
+import { VirtualTime } from '../support/virtual-time'
+import type { RevocationStore, SessionRecord, SessionRef, WatchHandlers } from '../../types'
+
+const SCHEDULES = Number(process.env.LIVE_SCHEDULES ?? 1500)
+const MUTANT_SCHEDULES = Number(process.env.LIVE_MUTANT_SCHEDULES ?? 4000)
+
+t.test(`in ${SCHEDULES} random schedules nothing revoked is let in`, async (t) => {
+  for (let seed = 1; seed <= SCHEDULES; seed++) {
+    const violations = await simulate(liveSessions, seed)
+    if (violations.length > 0) return t.fail(String(violations[0]))
+  }
+  t.pass()
+})
+
+/** Each guard, taken out by hand. */
+const mutants: [name: string, guard: string, without: string][] = [
+  ['reads under way are fenced by notices', 'for (const waiter of flight.get(id) ?? []) waiter.isDirty = true', ''],
+  ['one subscription has to span the read', 'spanning !== null && spanning === subscription', 'subscription !== null'],
+  ['a silent subscription is trusted for a lease only', 'subscription !== null && timing.steady() < leaseEnd && timing.now() < leaseWallEnd', 'subscription !== null'],
+  ['the lease counts from the sending of the ping', 'leaseEnd = sent + lease\n      leaseWallEnd = sentWall + lease', 'leaseEnd = timing.steady() + lease\n      leaseWallEnd = timing.now() + lease'],
+  ['a lost subscription takes its memory along', 'subscription = null\n      hot.clear()\n    },\n    revoked', '},\n    revoked'],
+  ['a notice takes the session out of memory', 'hot.delete(id)\n    soil(id)\n    dead', 'soil(id)\n    dead'],
+  ['a new subscription begins with nothing remembered', 'hot.clear()\n      subscription = link', 'subscription = link']
+]
+
+for (const [name, guard, without] of mutants) {
+  t.test(`without the guard it fails: ${name}`, async (t) => {
+    const path = join(__dirname, '../../lib/stores/live.ts')
+    const source = readFileSync(path, 'utf8')
+    t.equal(source.split(guard).length, 2, 'the guard is there, once')
+    const { outputText } = ts.transpileModule(source.replace(guard, without), { compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 } })
+    const module = { exports: {} as { liveSessions: typeof liveSessions } }
+    // eslint-disable-next-line no-new-func
+    new Function('require', 'module', 'exports', outputText)(createRequire(path), module, module.exports)
+    for (let seed = 1; seed <= MUTANT_SCHEDULES; seed++) {
+      if ((await simulate(module.exports.liveSessions, seed)).length > 0) return t.pass(`caught in schedule ${seed}`)
+    }
+    t.fail(`not caught in ${MUTANT_SCHEDULES} schedules`)
+  })
+}
+
+const settings: LiveSettings = { lease: 1.5, maxAge: 60, maxEntries: 3, burial: 900, deadline: 2 }
+const alice = (id: string): SessionRef => ({ id, subject: 'alice' })
+
+function setUp (change: Partial<RevocationStore> = {}) {
+  const time = new VirtualTime()
+  const records = new Map<string, SessionRecord>()
+  const reads: string[][] = []
+  let on = null as WatchHandlers | null
+  let resets = 0
+  const link = { ping: async () => {}, reset () { resets++ } }
+  for (const id of ['a', 'b', 'c', 'd', 'e']) {
+    records.set(id, {
+      ...alice(id),
+      revision: 1,
+      expiresAt: time.now() + 1000,
+      revoked: false,
+      state: { generation: 0, rotatedAt: 0, seen: false, authTime: 0, createdAt: 0, idleExpiresAt: time.now() + 500, device: {} }
+    })
+  }
+  const store: Pick<RevocationStore, 'read' | 'watch'> = {
+    read: async (refs) => {
+      reads.push(refs.map(({ id }) => id))
+      return refs.flatMap(({ id }) => records.get(id) ?? [])
+    },
+    watch (handlers) {
+      on = handlers
+      return { close () {} }
+    },
+    ...change
+  }
+  const live = liveSessions(store, settings, time)
+  return {
+    live,
+    time,
+    records,
+    reads,
+    link,
+    resets: () => resets,
+    on: () => on as WatchHandlers,
+    async find (id: string, subject = 'alice') {
+      const answer = Promise.resolve(live.find({ id, subject }))
+      await time.run(0.01)
+      return (await answer)?.id
+    }
+  }
+}
+
+t.test('a warm request makes no store call and no promise', async (t) => {
+  const { live, find, reads, on, link, time } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  t.equal(await find('a'), 'a')
+  t.equal(reads.length, 1)
+  for (let count = 0; count < 100; count++) t.equal((live.find(alice('a')) as SessionRecord).id, 'a')
+  t.equal(reads.length, 1)
+  t.equal(await find('a', 'bob'), undefined, 'the session of another subject is none')
+  await time.run(59)
+  t.equal((live.find(alice('a')) as SessionRecord).id, 'a')
+  await time.run(1)
+  t.equal(await find('a'), 'a')
+  t.equal(reads.length, 3, 'after maxAge the store is asked again')
+})
+
+t.test('what was revoked is refused at once and for as long as its tokens could live', async (t) => {
+  const { live, find, reads, on, link, time } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  await find('a')
+  on().revoked(['a'])
+  t.equal(live.find(alice('a')), undefined)
+  live.bury('b')
+  t.equal(live.find(alice('b')), undefined)
+  t.equal(reads.length, 1)
+  for (const id of ['c', 'd', 'e']) live.bury(id)
+  t.equal(await find('a'), 'a', 'the oldest burial is forgotten when there are too many: the store knows')
+})
+
+t.test('forget and changed ask the store again', async (t) => {
+  const { live, find, reads, on, link, time } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  await find('a')
+  live.forget('a')
+  await find('a')
+  on().changed()
+  await find('a')
+  t.equal(reads.length, 3)
+})
+
+t.test('what expires is not remembered beyond it', async (t) => {
+  const { find, records, on, link, time } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  await find('a')
+  const { state, ...rest } = records.get('a') as SessionRecord
+  await time.run(400)
+  await find('a')
+  records.set('a', { ...rest, state: { ...state, idleExpiresAt: state.idleExpiresAt + 300 } })
+  await time.run(101)
+  t.equal(await find('a'), 'a', 'an idle end that another node moved is looked up')
+  await time.run(300)
+  t.equal(await find('a'), undefined)
+})
+
+t.test('memory is bounded', async (t) => {
+  const { find, reads, on, link, time } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  for (const id of ['a', 'b', 'c', 'd', 'a']) await find(id)
+  t.equal(reads.length, 5)
+  await find('d')
+  t.equal(reads.length, 5)
+})
+
+t.test('without a subscription every request reads the store, together with those of its turn', async (t) => {
+  const { live, time, reads, find } = setUp()
+  const answers = Promise.all(['a', 'b', 'x', 'a'].map(async (id) => (await live.find(alice(id)))?.id))
+  await time.run(0.01)
+  t.same(await answers, ['a', 'b', undefined, 'a'])
+  t.same(reads, [['a', 'b', 'x', 'a']])
+  await find('a')
+  t.equal(reads.length, 2)
+})
+
+t.test('a thousand sessions are read in portions', async (t) => {
+  const { live, time, reads } = setUp()
+  const answers = Promise.all(Array.from({ length: 1001 }, (_, count) => Promise.resolve(live.find(alice(`x${count}`)))))
+  await time.run(0.01)
+  t.ok((await answers).every((answer) => answer === undefined))
+  t.same(reads.map((read) => read.length), [500, 500, 1])
+})
+
+t.test('a store that fails fails those who asked, and nobody later', async (t) => {
+  let isDown = true
+  const { live, time, records } = setUp({ read: async (refs) => { if (isDown) throw new Error('down'); return refs.flatMap(({ id }) => records.get(id) ?? []) } })
+  const failing = t.rejects(Promise.resolve(live.find(alice('a'))), { message: 'down' })
+  await time.run(0.01)
+  await failing
+  isDown = false
+  const answer = Promise.resolve(live.find(alice('a')))
+  await time.run(0.01)
+  t.equal((await answer)?.id, 'a')
+})
+
+t.test('a read that notices keep making worthless is given up', async (t) => {
+  const context = setUp({ read: async () => { context.on().changed(); await new Promise<void>((resolve) => context.time.after(0.5, resolve)); return [...context.records.values()] } })
+  const { live, time } = context
+  const failing = t.rejects(Promise.resolve(live.find(alice('a'))), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE', cause: { message: /outran/ } })
+  await time.run(5)
+  await failing
+})
+
+t.test('a mute link, and one whose ping fails, is reset', async (t) => {
+  const { time, on, link, resets, live } = setUp()
+  on().ready({ ...link, ping: () => new Promise(() => {}) })
+  await time.run(1.6)
+  t.equal(resets(), 1)
+  on().lost()
+  on().ready({ ...link, ping: async () => { throw new Error('closed') } })
+  await time.run(0.01)
+  t.equal(resets(), 2)
+  on().lost()
+  on().lost()
+  await live.close()
+  await time.run(10)
+  t.equal(resets(), 2)
+})
+
+t.test('a ping that answers too late, or for a link that is gone, gives no lease', async (t) => {
+  const { time, on, link, find, reads } = setUp()
+  const answers: ((error?: Error) => void)[] = []
+  const slow = { ...link, ping: () => new Promise<void>((resolve, reject) => { answers.push((error) => error ? reject(error) : resolve()) }) }
+  on().ready(slow)
+  on().lost()
+  on().ready({ ...slow })
+  on().lost()
+  answers[0]?.()
+  answers[1]?.(new Error('closed'))
+  await time.run(0.01)
+  on().ready({ ...slow })
+  await time.run(1.6)
+  answers[2]?.()
+  await find('a')
+  await find('a')
+  t.equal(reads.length, 2, 'nothing is trusted')
+})
+
+t.test('a store that answers at once is asked every time', async (t) => {
+  const { records } = setUp()
+  const time = new VirtualTime()
+  let reads = 0
+  const live = liveSessions({ read: (refs) => { reads++; return refs.flatMap(({ id }) => records.get(id) ?? []) } }, settings, time)
+  t.equal((live.find(alice('a')) as SessionRecord).id, 'a')
+  t.equal(live.find(alice('x')), undefined)
+  t.equal(reads, 2)
+  await live.close()
+})
+
+t.test('a store without watch that answers later is read in portions from the second request on', async (t) => {
+  const { records } = setUp()
+  const time = new VirtualTime()
+  let reads = 0
+  const live = liveSessions({ read: async (refs) => { reads++; return refs.flatMap(({ id }) => records.get(id) ?? []) } }, settings, time)
+  t.equal((await live.find(alice('a')))?.id, 'a')
+  const answers = Promise.all([Promise.resolve(live.find(alice('a'))), Promise.resolve(live.find(alice('b')))])
+  await time.run(0.01)
+  t.equal((await answers).length, 2)
+  t.equal(reads, 2)
+})
