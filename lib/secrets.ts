@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto'
 import { optionInvalid } from './errors'
 import type { Secret } from '../types'
 
@@ -53,10 +54,21 @@ function readSecret (secret: unknown): Secret {
   const text = secret.toString().trim()
   if (KNOWN.has(text.toLowerCase())) throw optionInvalid('secret', 'is known to everybody', MAKE_ONE)
   // Whoever holds the public half of a pair could sign with it (RFC 8725 section 3.1).
-  if (text.includes('-----BEGIN ') || JWK.test(text)) {
-    throw optionInvalid('secret', 'is a PEM or JWK key, which a MAC must not be made with', MAKE_ONE)
+  if (text.includes('-----BEGIN ') || JWK.test(text) || isDer(Buffer.from(secret as string))) {
+    throw optionInvalid('secret', 'is a PEM, DER or JWK key, which a MAC must not be made with', MAKE_ONE)
   }
   return typeof secret === 'string' ? secret : Buffer.from(secret)
+}
+
+function isDer (key: Buffer): boolean {
+  return (['spki', 'pkcs1'] as const).some((type) => {
+    try {
+      return createPublicKey({ key, format: 'der', type }) !== undefined
+    } catch {
+      // Not a key of this form, then.
+      return false
+    }
+  })
 }
 
 /** Whether a secret holds too little variety to have been made at random. */

@@ -35,7 +35,7 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
    * and drop the old one when its sessions have ended. Shorter than 32 bytes, or known from documentation: refused
    * (RFC 8725 section 3.5).
    */
-  secret: Secret | readonly Secret[] | undefined
+  secret: Secret | readonly (Secret | undefined)[] | undefined
   /** Finds users. */
   userLookup: UserLookup<User>
   /**

@@ -5,7 +5,7 @@ import type { SessionUser } from './users'
 /** A value, or a promise of it. */
 export type Awaitable<T> = T | Promise<T>
 
-/** Seconds as a number, or a whole number with a unit: `'500ms'`, `'30s'`, `'15m'`, `'12h'`, `'7d'`. */
+/** Seconds as a number, or a whole number with a unit: `'500ms'`, `'30s'`, `'15m'`, `'12h'`, `'7d'`, `'2w'`, `'1y'`. */
 export type Duration = number | string
 
 /** The user type of the application: `JwtSessionTypes['user']`, or the least that a user has. */

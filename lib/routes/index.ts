@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import type { ValueErrorIterator } from '@sinclair/typebox/errors'
 import type { TSchema } from '@sinclair/typebox'
@@ -22,10 +23,12 @@ export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<vo
   await app.register(async (scope) => {
     const parse = scope.getDefaultJsonParser('error', 'error')
     scope.removeAllContentTypeParsers()
-    scope.addContentTypeParser<string>('application/json', { parseAs: 'string', bodyLimit: BODY_LIMIT }, (request, body, done) => {
+    scope.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer', bodyLimit: BODY_LIMIT }, (request, body, done) => {
       // Many clients label even an empty body.
-      if (body === '') return done(null, undefined)
-      parse(request, body, (cause, value) => done(cause && sessionError('REQUEST_INVALID', { cause }), value))
+      if (body.length === 0) return done(null, undefined)
+      // Read as text, different bytes would become the same password.
+      if (!isUtf8(body)) return done(sessionError('REQUEST_INVALID'))
+      parse(request, body.toString(), (cause, value) => done(cause && sessionError('REQUEST_INVALID', { cause }), value))
     })
     scope.setValidatorCompiler<TSchema>(({ schema }) => {
       const compiled = TypeCompiler.Compile(schema)

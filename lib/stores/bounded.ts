@@ -1,6 +1,6 @@
 import { isPromise } from '../awaitable'
 import { sessionError } from '../errors'
-import type { Awaitable, RevocationStore } from '../../types'
+import type { Awaitable, RevocationStore, SessionRecord } from '../../types'
 
 /** The calls of a store that sessions are made of. */
 export type BoundedStore = Pick<RevocationStore, 'read' | 'write' | 'list'>
@@ -24,9 +24,9 @@ export function boundedStore (store: RevocationStore, timeout: number): BoundedS
   }
 
   return {
-    read: (refs) => ask(() => store.read(refs), Array.isArray),
+    read: (refs) => ask(() => store.read(refs), areRecords),
     write: (record, expected) => ask(() => store.write(record, expected), (answer) => typeof answer === 'boolean'),
-    list: (subject) => ask(() => store.list(subject), Array.isArray)
+    list: (subject) => ask(() => store.list(subject), areRecords)
   }
 }
 
@@ -39,4 +39,19 @@ function within<T> (answer: Promise<T>, timeout: number): Promise<T> {
 
 function unavailable (cause: unknown): Error {
   return sessionError('STORE_UNAVAILABLE', { cause })
+}
+
+/** What is compared with something: undefined is never greater, and would make a session last for ever. */
+function areRecords (answer: unknown): boolean {
+  return Array.isArray(answer) && answer.every((record: SessionRecord | null | undefined) =>
+    typeof record?.id === 'string' &&
+    typeof record.subject === 'string' &&
+    typeof record.revoked === 'boolean' &&
+    Number.isFinite(record.revision) &&
+    Number.isFinite(record.expiresAt) &&
+    Number.isFinite(record.state?.generation) &&
+    Number.isFinite(record.state.rotatedAt) &&
+    Number.isFinite(record.state.idleExpiresAt) &&
+    Number.isFinite(record.state.authTime) &&
+    Number.isFinite(record.state.createdAt))
 }

@@ -12,7 +12,9 @@ export const headerTransport: Transport = {
     if (value === undefined) return undefined
     // Node drops all but the first, in silence; whoever is in front of it may have looked at another.
     if (isRepeated(raw.rawHeaders)) throw sessionError('REQUEST_INVALID', { token: true })
-    return value.slice(0, 7).toLowerCase() === 'bearer ' || value.toLowerCase() === 'bearer' ? value.slice(7) : undefined
+    // Another scheme is not ours to judge. What only begins like ours is a bad token, and not an absent one.
+    if (value.slice(0, 6).toLowerCase() !== 'bearer') return undefined
+    return value[6] === ' ' ? value.slice(7) : ''
   },
 
   refreshToken ({ body }) {

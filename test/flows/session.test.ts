@@ -120,12 +120,17 @@ t.test('fresh and maxAge look at how lately credentials were shown', async (t) =
 })
 
 t.test('optional tolerates absence only', async (t) => {
-  const { client } = await buildApp(t)
+  const { app, client } = await buildApp(t)
   const { access_token: token } = await client.login()
   t.equal((await client.get('/maybe')).body, 'null')
   t.equal((await client.get('/maybe')).statusCode, 200)
   t.equal((await client.get('/maybe', token)).json().subject, 'user-alice')
   t.equal((await client.get('/maybe', `${token}x`)).code, 'TOKEN_INVALID')
+  for (const authorization of ['Bearer', `Bearer\t${token}`, `Bearer=${token}`, `bearer${token}`]) {
+    const answer = await app.inject({ url: '/maybe', headers: { authorization } })
+    t.equal(answer.json().code, 'FST_JWT_SESSION_TOKEN_INVALID', authorization.slice(0, 8))
+  }
+  t.equal((await app.inject({ url: '/maybe', headers: { authorization: 'Basic YTpi' } })).body, 'null', 'another scheme is no token')
   await client.post('/logout', undefined, token)
   t.equal((await client.get('/maybe', token)).code, 'SESSION_REVOKED')
 })

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { readOptions } from '../../lib/options'
 import { readDuration } from '../../lib/option-values'
@@ -39,7 +40,8 @@ t.test('what is wrong is refused, and the message names the option', async (t) =
       undefined, null, '', 'changeme', 'x'.repeat(31), 'é'.repeat(15), Buffer.alloc(31), 42, {}, [], ['short'], [valid.secret, undefined],
       'A-String-Secret-At-Least-256-Bits-Long', ' your-super-secret-jwt-token-with-at-least-32-characters-long\n',
       `-----BEGIN PUBLIC KEY-----\n${'A'.repeat(60)}`, Buffer.from(`\ufeff-----BEGIN RSA PUBLIC KEY-----${'A'.repeat(60)}`),
-      JSON.stringify({ kty: 'RSA', n: 'A'.repeat(40), e: 'AQAB' })
+      JSON.stringify({ kty: 'RSA', n: 'A'.repeat(40), e: 'AQAB' }),
+      ...(['spki', 'pkcs1'] as const).map((type) => generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'der', type }))
     ],
     userLookup: [undefined, null, {}, { findByUsername () {} }, () => null],
     claims: [{}, 'roles', null],
