@@ -61,6 +61,7 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
     try {
       return await store.write(next, expected)
     } catch (error) {
+      if ((error as { cause?: { isFinal?: boolean } }).cause?.isFinal) throw error
       const current = await find(next)
       if (isDeepStrictEqual(current, next) || (next.revoked && (current === undefined || current.revoked))) return true
       if ((current?.revision ?? 0) !== expected) return false

@@ -39,7 +39,8 @@ export interface RevocationStore {
   /**
    * Writes `record` if and only if the stored revision is `expected`, where 0 means that there is no record. The comparison
    * and the write MUST be one step. Answers whether the record was written. After a rejection nobody knows whether it was:
-   * the plugin reads again before it concludes anything.
+   * the plugin reads again before it concludes anything. An error with `isFinal: true` is not questioned: the write may stand,
+   * but not as safely as was asked for.
    */
   write (record: SessionRecord, expected: number): Awaitable<boolean>
 

@@ -181,6 +181,9 @@ t.test('a write that was rejected is looked at again', async (t) => {
   t.same(await end(() => over(lost).sessions.revoke(ref, 'logout')), { revoked: true })
   t.same(await end(() => over(deaf).sessions.revoke(ref, 'logout')), { failed: 'FST_JWT_SESSION_STORE_UNAVAILABLE' }, 'a logout that was not written is none')
 
+  const final = (inner: RevocationStore): Write => (next, expected) => { inner.write(next, expected); throw Object.assign(new Error('one of two'), { isFinal: true }) }
+  t.same(await end(() => over(final).sessions.revoke(ref, 'logout')), { failed: 'FST_JWT_SESSION_STORE_UNAVAILABLE' }, 'unless the store says that it is final')
+
   const { sessions, inner } = over(lost)
   const draft = sessions.draft('alice', {})
   await sessions.open(draft)
