@@ -15,6 +15,7 @@ import { addRoutes } from './routes'
 import { createSessions } from './sessions'
 import { boundedStore } from './stores/bounded'
 import { liveSessions } from './stores/live'
+import { loggedWatch } from './stores/logged'
 import { pruneRegularly } from './stores/prune'
 import { createTokens } from './tokens'
 import * as contract from '../types'
@@ -36,7 +37,7 @@ async function fastifyJwtSession (
 
   const { events, emit } = createEvents(app.log)
   const store = boundedStore(settings.store, settings.storeTimeout)
-  const live = liveSessions({ read: store.read, watch: settings.watch }, settings.live, timing)
+  const live = liveSessions({ read: store.read, watch: settings.watch && loggedWatch(settings.watch, app.log) }, settings.live, timing)
   const parts: Parts = Object.freeze<Parts>({
     settings,
     events,

@@ -83,8 +83,8 @@ async function goneAndBack (t: Test, nodes: Nodes, crash: () => Promise<void>, r
   t.equal(await status(nodes.a, again), 200)
 }
 
-async function redisNode (t: Test, port: number): Promise<Redis> {
-  const client = new Redis({ host: '127.0.0.1', port, maxRetriesPerRequest: 0, retryStrategy: () => 50 })
+async function redisNode (t: Test, port: number, login: object = {}): Promise<Redis> {
+  const client = new Redis({ ...login, host: '127.0.0.1', port, maxRetriesPerRequest: 0, retryStrategy: () => 50 })
   client.on('error', () => {})
   t.teardown(() => client.disconnect())
   await once(client, 'ready')
@@ -147,6 +147,20 @@ t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-s
     const fresh = await buildApp(t, { revocationStore: redisStore(await redisNode(t, server.port)) })
     t.equal(await status(fresh, token), 401, 'a node that remembers nothing lets nobody in')
     t.equal((await nodes.a.client.post('/logout', undefined, token)).statusCode, 204)
+  })
+
+  await t.test('a user without channels: it works, slower, and the log says why', async (t) => {
+    const server = await startRedis(t)
+    await (await redisNode(t, server.port)).call('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '+@all', 'resetchannels')
+    const client = await redisNode(t, server.port, { username: 'app', password: 'pw' })
+    const lines: string[] = []
+    const { client: user } = await buildApp(t, { revocationStore: redisStore(client) }, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
+    const { access_token: token } = await user.login()
+    t.equal((await user.get('/me', token)).statusCode, 200)
+    t.equal((await user.post('/logout', undefined, token)).statusCode, 503, 'what nobody would hear of is not done')
+    for (let wait = 0; wait < 100 && !lines.some((line) => line.includes('not heard')); wait++) await pause(20)
+    t.equal(lines.filter((line) => line.includes('not heard')).length, 1, 'one clear line')
+    t.match(lines.find((line) => line.includes('not heard')), /NOPERM|channel/i)
   })
 
   await t.test('memory is full', async (t) => {

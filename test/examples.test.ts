@@ -149,6 +149,8 @@ const surroundings = {
       } }
       const pool: { query<Row> (sql: string, values: unknown[]): Promise<{ rows: Row[] }> }
       function alarm (message: string): void
+      function emptyDatabase (): Promise<{ connect (): object, close (): void }>
+      function myStore (connection: object): import('fastify-jwt-session').RevocationStore
     }
     declare module 'fastify' {
       interface FastifyContextConfig { rateLimit?: { max: number, timeWindow: string } }

@@ -64,7 +64,10 @@ export interface RevocationStore {
 export interface WatchHandlers {
   /** A new subscription, proven by an echo that went the whole way. */
   ready (link: { ping (): Promise<void>, reset (): void }): void
-  /** The subscription is no longer trustworthy. Called at the first sign of trouble. */
+  /**
+   * The subscription is no longer trustworthy. Called at the first sign of trouble, once for each `ready`, and once when no
+   * subscription comes about at all. The reason goes to the log.
+   */
   lost (reason?: unknown): void
   /** These sessions are revoked. MUST NOT be called before `read` shows it. */
   revoked (ids: readonly string[]): void

@@ -15,23 +15,29 @@ export interface WatchSource {
   subscriber (onTrouble: (reason: unknown) => void): Subscriber
   /** Publishes through the connection that writes, so that the echo goes the way of an announcement. */
   publish (channel: string, message: string): Promise<unknown>
-  /** Says why no subscription comes about. Called once for each time that they stay away. */
-  warn (message: string): void
 }
 
 /** Keeps a subscription alive: each is proven by an echo, and replaced by a new one at the first sign of trouble. */
 export function watchChannel (source: WatchSource, on: WatchHandlers): { close (): void } {
   let attempts = 0
+  let isTold = false
   let isClosed = false
   let timer: NodeJS.Timeout | undefined
   let link = subscribe()
 
   function subscribe (): { end (): void } {
     return openLink(source, on, {
-      proven () { attempts = 0 },
+      proven () {
+        attempts = 0
+        isTold = false
+      },
       ended (reason, wasProven) {
         if (isClosed) return
-        if (!wasProven && attempts === 1) source.warn(`no subscription, so every request reads the store: ${messageOf(reason)}`)
+        // A first attempt may fail for nothing; a second one is worth a word.
+        if (wasProven || (!isTold && attempts > 0)) {
+          isTold = true
+          on.lost(reason)
+        }
         attempts++
         // Between half and all of a pause that doubles, so that many nodes do not come back in step.
         const pause = Math.min(RETRY_MS, 25 * 2 ** Math.min(attempts, 10)) * (0.5 + Math.random() / 2)
@@ -113,13 +119,8 @@ function openLink ({ channel, subscriber, publish }: WatchSource, on: WatchHandl
 
   function fail (reason: unknown): void {
     if (!end(reason)) return
-    if (isProven) on.lost(reason)
     events.ended(reason, isProven)
   }
 
   return { end: () => { end(new Error('The watch was closed')) } }
-}
-
-function messageOf (reason: unknown): string {
-  return reason instanceof Error ? reason.message : String(reason)
 }

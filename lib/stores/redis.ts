@@ -140,7 +140,7 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
   if (subscriber === undefined) return store
 
   const publish = (to: string, message: string): Promise<unknown> => send(undefined, 'PUBLISH', to, message)
-  return { ...store, watch: (on) => watchChannel({ channel, subscriber, publish, warn }, on) }
+  return { ...store, watch: (on) => watchChannel({ channel, subscriber, publish }, on) }
 }
 
 /** The revocation stands on this server; looking again would call that enough. */

@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import ts from 'typescript'
 import { liveSessions, type LiveSettings } from '../../lib/stores/live'
+import { assumedWatch } from '../../lib/stores/assumed'
 import { VirtualTime } from '../support/virtual-time'
 import type { Finding, Schedules } from '../support/live-worker'
 import type { RevocationStore, SessionRecord, SessionRef, WatchHandlers } from '../../types'
@@ -251,4 +252,25 @@ t.test('a store without watch that answers later is read in portions from the se
   await time.run(0.01)
   t.equal((await answers).length, 2)
   t.equal(reads, 2)
+})
+
+t.test('a subscription that is assumed remembers for as long as it may be wrong', async (t) => {
+  const { records } = setUp()
+  const time = new VirtualTime()
+  let reads = 0
+  const read = async (refs: readonly SessionRef[]) => { reads++; return refs.flatMap(({ id }) => records.get(id) ?? []) }
+  const live = liveSessions({ read, watch: assumedWatch }, { ...settings, maxAge: 5 }, time)
+  const find = async () => {
+    const answer = Promise.resolve(live.find(alice('a')))
+    await time.run(0.01)
+    return (await answer)?.id
+  }
+  t.equal(await find(), 'a')
+  records.delete('a')
+  await time.run(4.9)
+  t.equal(await find(), 'a')
+  t.equal(reads, 1)
+  await time.run(0.1)
+  t.equal(await find(), undefined)
+  await live.close()
 })

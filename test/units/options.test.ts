@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { readOptions } from '../../lib/options'
+import { memoryStore } from '../../lib/stores/memory'
 import { readDuration } from '../../lib/option-values'
 import { isGuessable } from '../../lib/secrets'
 import type { JwtSessionOptions } from '../../types'
@@ -89,6 +90,17 @@ t.test('what is right is accepted', async (t) => {
     { routes: { prefix: '/auth', login: false, refresh: '/renew', logout: { path: '/bye', config: {} } } }
   ]
   for (const options of right) t.equal(refusal({ ...valid, ...options }), 'accepted', JSON.stringify(options))
+})
+
+t.test('how revocations of other nodes are noticed', async (t) => {
+  const quiet = memoryStore()
+  t.equal(readOptions({ ...valid, revocationStore: quiet }).watch, undefined)
+  t.equal(readOptions({ ...valid, revocationStore: quiet, session: { maxStaleness: '5s' } }).live.maxAge, 5)
+  const loud = { ...quiet, name: 'loud', watch (): never { throw new Error(this.name) } }
+  const { watch, live } = readOptions({ ...valid, revocationStore: loud, session: { maxStaleness: '5s' } })
+  t.throws(() => watch?.(null as never), { message: 'loud' }, 'the store is asked as itself')
+  t.equal(live.maxAge, 60, 'and maxStaleness is for stores that cannot watch')
+  for (const maxStaleness of [0, '6m', 'x']) t.match(refusal({ ...valid, session: { maxStaleness } }), 'session.maxStaleness')
 })
 
 t.test('a secret is copied, so that wiping it afterwards changes nothing', async (t) => {
