@@ -22,14 +22,14 @@ const CREATIONS = 50_000
 /** Without a common factor with SESSIONS, so that sessions read one after the other belong to different subjects. */
 const STRIDE = 7919
 
-/** Copied for each session: logins share no string either. */
+/** 100 characters, copied for each session: logins share no string either. */
 const USER_AGENT = Buffer.from('Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0 Safari/537.360')
 
 const REDIS_URL = process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'
 const DATABASE_URL = process.env.DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/test'
 
 setFlagsFromString('--expose-gc')
-const collectGarbage = (globalThis.gc ?? runInNewContext('gc')) as () => void
+const collectGarbage = runInNewContext('gc') as () => void
 
 /** The bytes in use, by engine. */
 const gauges: Record<string, (namespace: string) => Promise<number>> = {
@@ -61,6 +61,7 @@ function nameOf (what: string, number: number): string {
   return createHash('md5').update(`${what} ${number}`).digest('base64url')
 }
 
+/** A record as a login makes it, the same names for the same number, so that nobody has to keep it. */
 function draft (number: number, perSubject: number): SessionRecord {
   const createdAt = now()
   return {
@@ -140,7 +141,8 @@ function median (values: number[]): number {
   return values.sort((one, other) => one - other)[Math.floor(values.length / 2)] as number
 }
 
-async function measure (engine: Engine, perSubject: number, hasRates: boolean): Promise<Record<string, number>> {
+/** Fills a store of its own with sessions, weighs it, and times it where that is asked for. */
+async function figuresOf (engine: Engine, perSubject: number, isTimed: boolean): Promise<Record<string, number>> {
   const namespace = newNamespace()
   const used = gauges[engine.name] as (namespace: string) => Promise<number>
   const { store, close } = await engine.open(namespace)
@@ -148,7 +150,7 @@ async function measure (engine: Engine, perSubject: number, hasRates: boolean): 
     const before = await used(namespace)
     await run(SESSIONS, Infinity, (number) => write(store, draft(number, perSubject)))
     const bytes = Math.round((await used(namespace) - before) / SESSIONS)
-    return { [`bytes, ${perSubject} per subject`]: bytes, ...hasRates && await ratesOf(store, perSubject) }
+    return { [`bytes, ${perSubject} per subject`]: bytes, ...isTimed && await ratesOf(store, perSubject) }
   } finally {
     await close(true)
   }
@@ -162,13 +164,14 @@ async function main (): Promise<void> {
       continue
     }
     // Five first: a server's table of keys shrinks with a delay, so that few keys have to come before many.
-    const five = await measure(engine, 5, true)
-    rows.push({ store: engine.name, ...await measure(engine, 1, false), ...five })
+    const five = await figuresOf(engine, 5, true)
+    rows.push({ store: engine.name, ...await figuresOf(engine, 1, false), ...five })
   }
 
   const columns = Object.keys(rows[0] as object)
-  const lines = [columns, columns.map((_, index) => index === 0 ? '---' : '---:'), ...rows.map((row) => Object.values(row))]
-  console.log(lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n'))
+  const cells = rows.map((row) => Object.values(row).map((cell) => cell.toLocaleString('en')))
+  const lines = [columns, columns.map((_, index) => index === 0 ? '---' : '---:'), ...cells]
+  console.log(lines.map((line) => `| ${line.join(' | ')} |`).join('\n'))
   console.log(`\nBytes per session at ${SESSIONS} sessions; calls per second with ${IN_FLIGHT} in flight, 5 sessions per subject,` +
     ` medians of ${ROUNDS} rounds. Node.js ${process.version}, ${availableParallelism()} CPUs, 4 connections to PostgreSQL.`)
 

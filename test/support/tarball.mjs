@@ -113,7 +113,25 @@ const modules = {
       const user = ${user}
       ${flow}
     }
-    main()`
+    main()`,
+  'subpaths.mjs': `
+    import { createRequire } from 'node:module'
+    import { redisStore } from '${NAME}/redis'
+    import { postgresStore } from '${NAME}/postgres'
+    import { conformanceTests, faultyStore } from '${NAME}/conformance'
+    import { memoryStore } from '${NAME}'
+    const require = createRequire(import.meta.url)
+    if (require('${NAME}/redis').redisStore !== redisStore) throw new Error('The exports differ')
+    for (const make of [redisStore, postgresStore]) {
+      try {
+        make({})
+      } catch (error) {
+        if (error.code === 'FST_JWT_SESSION_OPTION_INVALID') continue
+      }
+      throw new Error('A client that is none was not refused')
+    }
+    const store = faultyStore(memoryStore(), () => undefined)
+    for (const { run } of conformanceTests({ open: () => store, rounds: 2 })) await run()`
 }
 
 function checkModules (directory) {
