@@ -46,6 +46,22 @@ t.test('a store that only says that something changed keeps every promise', asyn
   t.same(await failures({ open, watch: true }), [])
 })
 
+t.test('a store that drops what has expired at once keeps every promise', async (t) => {
+  const storage = newStorage()
+  const open = () => {
+    const store = sharedStore(storage)
+    return {
+      ...store,
+      async write (...[record, expected]: Parameters<typeof store.write>) {
+        const isWritten = await store.write(record, expected)
+        if (record.expiresAt <= Date.now() / 1000) storage.records.delete(record.id)
+        return isWritten
+      }
+    }
+  }
+  t.same(await failures({ open }), [])
+})
+
 t.test('storage that an earlier run has left behind does no harm', async (t) => {
   const options = several()
   for (let run = 0; run < 2; run++) t.same(await failures(options), [])

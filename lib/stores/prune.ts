@@ -10,7 +10,12 @@ const PORTION = 1000
 export function pruneRegularly (store: RevocationStore, log: FastifyBaseLogger, timing: Timing): () => void {
   if (store.prune === undefined) return () => {}
   let isStopped = false
-  let cancel = (): void => {}
+  let cancel = later(INTERVAL)
+
+  // Nodes that started together should not prune together.
+  function later (delay: number): () => void {
+    return timing.after(delay * (0.5 + Math.random()), round)
+  }
 
   async function round (): Promise<void> {
     let deleted = 0
@@ -19,15 +24,9 @@ export function pruneRegularly (store: RevocationStore, log: FastifyBaseLogger, 
     } catch (error) {
       log.warn({ err: error }, 'fastify-jwt-session: expired sessions could not be deleted')
     }
-    plan(deleted < PORTION ? INTERVAL : 0)
+    if (!isStopped) cancel = later(deleted < PORTION ? INTERVAL : 0)
   }
 
-  function plan (delay: number): void {
-    // Nodes that started together should not prune together.
-    if (!isStopped) cancel = timing.after(delay * (0.5 + Math.random()), round)
-  }
-
-  plan(INTERVAL)
   return () => {
     isStopped = true
     cancel()

@@ -5,6 +5,7 @@ import { createClient } from 'redis'
 import { memoryStore } from '../../lib/stores/memory'
 import { postgresStore } from '../../lib/stores/postgres'
 import { redisStore } from '../../lib/stores/redis'
+import { newStorage, sharedStore } from './shared-store'
 import type { RevocationStore } from '../../types'
 
 /** A store on a server that is there, with a namespace of its own. */
@@ -29,6 +30,13 @@ const memory: Engine = {
   name: 'memory',
   isThere: async () => true,
   open: async () => ({ store: memoryStore(), close: async () => {} })
+}
+
+/** What a server would be, in this process: answers later, watches, prunes. */
+const shared: Engine = {
+  name: 'memory that answers later',
+  isThere: async () => true,
+  open: async () => ({ store: sharedStore(newStorage()), close: async () => {} })
 }
 
 const ioredis: Engine = {
@@ -85,7 +93,7 @@ const postgres: Engine = {
   }
 }
 
-export const engines: readonly Engine[] = [memory, ioredis, nodeRedis, postgres]
+export const engines: readonly Engine[] = [memory, shared, ioredis, nodeRedis, postgres]
 
 export function engineNamed (name: string): Engine {
   const engine = engines.find((candidate) => candidate.name === name)

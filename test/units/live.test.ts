@@ -273,4 +273,5 @@ t.test('a subscription that is assumed remembers for as long as it may be wrong'
   await time.run(0.1)
   t.equal(await find(), undefined)
   await live.close()
+  assumedWatch({ ready: ({ reset }) => reset(), lost: () => t.fail('nothing can be lost'), revoked () {}, changed () {} }).close()
 })

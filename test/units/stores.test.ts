@@ -2,7 +2,8 @@ import t from 'tap'
 import { boundedStore } from '../../lib/stores/bounded'
 import { memoryStore } from '../../lib/stores/memory'
 import { stopClock } from '../support/clock'
-import type { RevocationStore, SessionRecord } from '../../types'
+import { loggedWatch } from '../../lib/stores/logged'
+import type { RevocationStore, SessionRecord, WatchHandlers } from '../../types'
 
 function record (id: string, now: number, change: Partial<SessionRecord> = {}): SessionRecord {
   return {
@@ -101,4 +102,24 @@ t.test('bounded: every failure is STORE_UNAVAILABLE, with its cause', async (t) 
   const mute = boundedStore({ ...memoryStore(), write: () => undefined as never, list: () => 'alice' as never }, 0.01)
   t.throws(() => mute.write(record('a', 0), 0), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE' })
   t.throws(() => mute.list('alice'), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE' })
+})
+
+t.test('logged: troubles of a watch are told once, and so is their end', async (t) => {
+  const lines: string[] = []
+  const log = { warn: ({ err }: { err: Error }) => lines.push(`warn ${err.message}`), info: () => lines.push('info') }
+  let inner = null as WatchHandlers | null
+  const heard: string[] = []
+  loggedWatch((on) => { inner = on; return { close () {} } }, log as never)({
+    ready: () => heard.push('ready'), lost: () => heard.push('lost'), revoked: (ids) => heard.push(...ids), changed: () => heard.push('changed')
+  })
+  const on = inner as WatchHandlers
+  const link = { ping: async () => {}, reset () {} }
+  on.ready(link)
+  on.revoked(['a'])
+  on.changed()
+  on.lost(new Error('cut'))
+  on.lost(new Error('still cut'))
+  on.ready(link)
+  t.same(heard, ['ready', 'a', 'changed', 'lost', 'lost', 'ready'])
+  t.same(lines, ['warn cut', 'info'])
 })
