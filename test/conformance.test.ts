@@ -59,7 +59,8 @@ t.test('a store that drops what has expired at once keeps every promise', async 
       }
     }
   }
-  t.same(await failures({ open }), [])
+  // One after the other: what expires soon must not expire while others are at work.
+  for (const { name, run } of conformanceTests({ open, watch: false, prune: false, rounds: 2 })) await t.resolves(run(), name)
 })
 
 t.test('storage that an earlier run has left behind does no harm', async (t) => {
