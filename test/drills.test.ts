@@ -111,6 +111,19 @@ t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-s
     t.not(await until(nodes.b, token, 200), Infinity)
   })
 
+  await t.test('the server is slow, but not too slow', async (t) => {
+    const server = await startRedis(t)
+    const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))
+    const { access_token: token } = await nodes.a.client.login()
+    for (let round = 0; round < 3; round++) {
+      server.pause()
+      const answer = status(nodes.b, token)
+      await pause(200)
+      server.resume()
+      t.equal(await answer, 200)
+    }
+  })
+
   await t.test('subscribers are killed, and a revocation follows at once', async (t) => {
     const server = await startRedis(t)
     const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))

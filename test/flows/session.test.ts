@@ -167,6 +167,23 @@ async function flows (t: Test, engine: Engine): Promise<void> {
     t.same(events.filter(({ name }) => name === 'session.revoked').map(({ reason }) => reason), ['limit', 'limit'])
   })
 
+  t.test('everywhere, all but one, and what is left', async (t) => {
+    const { app, client } = await build(t)
+    const all = [await client.login(), await client.login(), await client.login()]
+    const bobs = await client.login('bob', 'builder')
+    const status = async ({ access_token: token }: { access_token: string }) => (await client.get('/me', token)).statusCode
+    const kept = (await app.jwtSession.verify((all[1] as { access_token: string }).access_token)).sessionId
+    t.equal((await app.jwtSession.list('user-alice')).length, 3)
+    t.equal((await app.jwtSession.revokeAll('user-alice', { except: kept })).length, 2)
+    t.same(await Promise.all(all.map(status)), [401, 200, 401])
+    t.same((await app.jwtSession.list('user-alice')).map(({ id }) => id), [kept])
+    const another = await client.login()
+    t.equal((await client.post('/logout', { everywhere: true }, another.access_token)).statusCode, 204)
+    t.same(await Promise.all([...all, another].map(status)), [401, 401, 401, 401])
+    t.same(await app.jwtSession.list('user-alice'), [])
+    t.equal(await status(bobs), 200)
+  })
+
   t.test('strict: a refresh token used twice ends its session, and no other', async (t) => {
     const { client, events } = await build(t)
     const [first, other] = [await client.login(), await client.login()]
