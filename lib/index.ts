@@ -36,15 +36,25 @@ async function fastifyJwtSession (
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
   const { events, emit } = createEvents(app.log)
-  const store = boundedStore(settings.store, settings.storeTimeout)
+  const tokens = await createTokens(app, settings.tokens)
+  const decoyHash = await settings.passwords.hash(randomBytes(24).toString('base64url'))
+
+  const store = boundedStore(settings.store, settings.storeTimeout, (err) => {
+    app.log.error({ err }, 'fastify-jwt-session: the store of sessions does not answer')
+  })
   const live = liveSessions({ read: store.read, watch: settings.watch && loggedWatch(settings.watch, app.log) }, settings.live, timing)
+  const stopPruning = pruneRegularly(settings.store, app.log, timing)
+  // Before anything else can fail: what was started has to stop.
+  app.addHook('onClose', async () => {
+    stopPruning()
+    try {
+      await live.close()
+    } finally {
+      await settings.store.close?.()
+    }
+  })
   const parts: Parts = Object.freeze<Parts>({
-    settings,
-    events,
-    emit,
-    sessions: createSessions(store, live, settings.sessions, emit),
-    tokens: await createTokens(app, settings.tokens),
-    decoyHash: await settings.passwords.hash(randomBytes(24).toString('base64url'))
+    settings, events, emit, tokens, decoyHash, sessions: createSessions(store, live, settings.sessions, emit)
   })
 
   app.decorate(PARTS as unknown as string, parts)
@@ -58,13 +68,6 @@ async function fastifyJwtSession (
     if (errors.isSessionError(error)) reply.headers(error.headers)
     done()
   })
-  const stopPruning = pruneRegularly(settings.store, app.log, timing)
-  app.addHook('onClose', async () => {
-    stopPruning()
-    await live.close()
-    await settings.store.close?.()
-  })
-
   await addRoutes(app, parts)
 }
 

@@ -16,6 +16,9 @@ import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, Sess
  */
 const ATTEMPTS = 50
 
+/** How many sessions of a subject are ended at a time. */
+const PORTION = 50
+
 export interface SessionSettings {
   readonly idleTimeout: number
   readonly absoluteTimeout: number
@@ -93,7 +96,7 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
       const record = await find(ref)
       if (!isLive(record, now())) return false
       const ended = { ...nextOf(record, { revokedAt: now() }), revoked: true }
-      live.forget(ref.id)
+      live.fence(ref.id)
       if (!await write(ended, record.revision)) return undefined
       live.bury(ref.id)
       emit('session.revoked', { id: ref.id, subject: ref.subject, reason })
@@ -189,8 +192,14 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
 
     async revokeAll (subject, reason, except) {
       const records = (await listLive(subject)).filter(({ id }) => id !== except)
-      const ended = await Promise.all(records.map(async (record) => await revoke(record, reason)))
-      return records.filter((_, index) => ended[index]).map(({ id }) => id)
+      const ended: string[] = []
+      // In portions, so that no write waits behind so many others that it counts as unanswered.
+      for (let start = 0; start < records.length; start += PORTION) {
+        await Promise.all(records.slice(start, start + PORTION).map(async (record) => {
+          if (await revoke(record, reason)) ended.push(record.id)
+        }))
+      }
+      return ended
     },
 
     async list (subject) {

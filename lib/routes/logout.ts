@@ -23,8 +23,10 @@ export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config }
     if (request.body?.everywhere) {
       const token = transport.accessToken(request)
       if (token === undefined) throw sessionError('TOKEN_MISSING')
-      const { subject } = await authorize(parts, token, transport.location)
-      await sessions.revokeAll(subject, 'logout')
+      const { subject, sessionId } = await authorize(parts, token, transport.location)
+      // This session last: who is told that it failed has to be able to try again.
+      await sessions.revokeAll(subject, 'logout', sessionId)
+      await sessions.revoke({ id: sessionId, subject }, 'logout')
     } else {
       await sessions.revoke(session, 'logout')
     }

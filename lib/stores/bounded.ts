@@ -7,12 +7,21 @@ export type BoundedStore = Pick<RevocationStore, 'read' | 'write' | 'list'>
 
 /**
  * Any store, but each call settles within `timeout` seconds and fails in one way only: with `STORE_UNAVAILABLE`. An answer of
- * the wrong form counts as a failure too.
+ * the wrong form counts as a failure too. `tell` hears of the first failure after every success.
  */
-export function boundedStore (store: RevocationStore, timeout: number): BoundedStore {
+export function boundedStore (store: RevocationStore, timeout: number, tell: (cause: unknown) => void = () => {}): BoundedStore {
+  let isFailing = false
+
+  function unavailable (cause: unknown): Error {
+    if (!isFailing) tell(cause)
+    isFailing = true
+    return sessionError('STORE_UNAVAILABLE', { cause })
+  }
+
   function ask<T> (call: () => Awaitable<T>, isSound: (answer: T) => boolean): Awaitable<T> {
     const check = (answer: T): T => {
       if (!isSound(answer)) throw new TypeError('The store answered something else than its interface says')
+      isFailing = false
       return answer
     }
     try {
@@ -35,10 +44,6 @@ function within<T> (answer: Promise<T>, timeout: number): Promise<T> {
     const timer = setTimeout(() => reject(new Error(`The store did not answer within ${timeout} s`)), timeout * 1000)
     answer.then(resolve, reject).finally(() => clearTimeout(timer))
   })
-}
-
-function unavailable (cause: unknown): Error {
-  return sessionError('STORE_UNAVAILABLE', { cause })
 }
 
 /** What is compared with something: undefined is never greater, and would make a session last for ever. */

@@ -23,6 +23,8 @@ export interface LiveSessions {
   find (ref: SessionRef): Awaitable<SessionRecord | undefined>
   /** Remembers no longer that a session is live. */
   forget (id: string): void
+  /** Forgets it, and trusts no read of it that is under way: its revocation is about to be written. */
+  fence (id: string): void
   /** Remembers that a session is revoked, for good. */
   bury (id: string): void
   close (): Awaitable<void>
@@ -46,8 +48,9 @@ interface Waiter {
 
 type Link = Parameters<WatchHandlers['ready']>[0]
 
-/** One read does not ask for more than this many sessions. */
+/** One read does not ask for more than this many sessions, and not more reads than this many are under way. */
 const BATCH = 500
+const READS = 8
 
 /**
  * Remembers live sessions as long as a subscription to their revocations can be trusted; asks the store otherwise.
@@ -62,6 +65,8 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   const dead = new Map<string, number>()
   const flight = new Map<string, Set<Waiter>>()
   let queue: Waiter[] = []
+  let underWay = 0
+  let isClosed = false
   /** Identity of the current subscription. */
   let subscription: Link | null = null
   let leaseEnd = -Infinity
@@ -77,9 +82,9 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
     return entry.record.subject === subject && timing.steady() < entry.until && isLive(entry.record, timing.now()) ? entry.record : undefined
   }
 
-  function remember (record: SessionRecord): void {
+  function remember (record: SessionRecord, until: number): void {
     if (hot.size >= maxEntries) hot.delete(hot.keys().next().value as string)
-    hot.set(record.id, { record, until: timing.steady() + maxAge })
+    hot.set(record.id, { record, until })
   }
 
   function bury (id: string): void {
@@ -109,16 +114,28 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   }
 
   function dispatch (): void {
-    const waiting = queue
-    queue = []
-    for (let start = 0; start < waiting.length; start += BATCH) {
-      const batch = waiting.slice(start, start + BATCH)
-      readAll(batch).catch((error: unknown) => { for (const waiter of batch) waiter.reject(error) })
+    while (queue.length > 0 && underWay < READS) {
+      const batch = queue.slice(0, BATCH).filter(isInTime)
+      queue = queue.slice(BATCH)
+      if (batch.length === 0) continue
+      underWay++
+      readAll(batch).catch((error: unknown) => { for (const waiter of batch) waiter.reject(error) }).finally(() => {
+        // A store that stands still must not find all that was ever asked of it when it goes on.
+        underWay--
+        dispatch()
+      })
     }
+  }
+
+  function isInTime (waiter: Waiter): boolean {
+    const isLate = timing.steady() - waiter.since > deadline
+    if (isLate) waiter.reject(sessionError('STORE_UNAVAILABLE', { cause: new Error('A read had to wait for too long, for the store or for notices') }))
+    return !isLate
   }
 
   async function readAll (batch: Waiter[]): Promise<void> {
     const spanning = subscription
+    const sent = timing.steady()
     for (const waiter of batch) enter(waiter)
     let records: readonly SessionRecord[]
     try {
@@ -131,10 +148,9 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
       const record = matching(records, ref)
       if (!isLive(record, timing.now())) waiter.resolve(undefined)
       else if (!waiter.isDirty) {
-        if (spanning !== null && spanning === subscription) remember(record)
+        if (spanning !== null && spanning === subscription) remember(record, sent + maxAge)
         waiter.resolve(record)
-      } else if (timing.steady() - waiter.since > deadline) waiter.reject(sessionError('STORE_UNAVAILABLE', { cause: new Error('Notices outran every read') }))
-      else enqueue(Object.assign(waiter, { isDirty: false }))
+      } else if (isInTime(waiter)) enqueue(Object.assign(waiter, { isDirty: false }))
     }
   }
 
@@ -173,6 +189,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
 
   const watcher = store.watch?.({
     ready (link) {
+      if (isClosed) return
       stopBeat()
       hot.clear()
       subscription = link
@@ -200,17 +217,20 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
         const answer = store.read([ref])
         if (!isPromise(answer)) return liveOnly(matching(answer, ref))
         answersAtOnce = false
-        return answer.then((records) => liveOnly(matching(records, ref)))
+        return answer.then((records) => dead.has(ref.id) ? undefined : liveOnly(matching(records, ref)))
       }
       return new Promise((resolve, reject) => enqueue({ ref, since: timing.steady(), isDirty: false, resolve, reject }))
     },
 
-    forget (id) {
+    forget (id) { hot.delete(id) },
+
+    fence (id) {
       hot.delete(id)
       soil(id)
     },
 
     async close () {
+      isClosed = true
       stopBeat()
       subscription = null
       await watcher?.close()

@@ -24,7 +24,7 @@ export function pruneRegularly (store: RevocationStore, log: FastifyBaseLogger, 
     } catch (error) {
       log.warn({ err: error }, 'fastify-jwt-session: expired sessions could not be deleted')
     }
-    if (!isStopped) cancel = later(deleted < PORTION ? INTERVAL : 0)
+    if (!isStopped) cancel = later(deleted >= PORTION ? 0 : INTERVAL)
   }
 
   return () => {

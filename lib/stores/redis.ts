@@ -21,7 +21,8 @@ export interface RedisStoreOptions {
   readonly onWarning?: (message: string) => void
   /**
    * How many replicas have to know of a revocation, and for how many milliseconds they are waited for; the commands of this
-   * client wait as well. A revocation that too few confirmed is rejected: it holds on this server, and may be lost with it.
+   * client wait as well: at most 500, and less than `storeTimeout`. A revocation that too few confirmed is rejected: it holds on
+   * this server, and may be lost with it. Trying again does not wait again.
    * Default: none are waited for. Not for a cluster.
    */
   readonly waitReplicas?: { readonly count: number, readonly timeoutMs: number }
@@ -191,8 +192,8 @@ function readOptions (options: RedisStoreOptions, { epoch }: RedisConnection) {
   if (waitReplicas !== undefined) {
     const { count, timeoutMs } = waitReplicas
     // A WAIT of 0 ms would last for ever.
-    const isSound = [count, timeoutMs].every((value) => Number.isSafeInteger(value) && value > 0)
-    if (!isSound) throw invalid('waitReplicas', 'is not two whole numbers above zero', 'Write { count: 1, timeoutMs: 200 }, say')
+    const isSound = [count, timeoutMs].every((value) => Number.isSafeInteger(value) && value > 0) && timeoutMs <= 500
+    if (!isSound) throw invalid('waitReplicas', 'is not two whole numbers above zero, of which timeoutMs is at most 500', 'Write { count: 1, timeoutMs: 200 }, say')
     if (epoch === undefined) throw invalid('waitReplicas', 'cannot be had on a cluster', 'Leave it out')
   }
   return { prefix, checkServer, waitReplicas, warn: (message: string) => onWarning(`fastify-jwt-session: redisStore: ${message}`) }

@@ -1,7 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
-import { bcryptPasswords, memoryStore, type RevocationStore } from '../../lib'
-import { buildApp, plainPasswords, type TestUser } from '../support/app'
+import Fastify from 'fastify'
+import jwtSession, { bcryptPasswords, memoryStore, type RevocationStore } from '../../lib'
+import { buildApp, plainPasswords, SECRET, type TestUser } from '../support/app'
 
 const UNAVAILABLE = { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE', statusCode: 503, headers: { 'retry-after': '1' } }
 
@@ -190,6 +191,47 @@ t.test('a store that never answers is a 503 in time', async (t) => {
   t.equal((await client.get('/me', tokens.access_token)).code, 'STORE_UNAVAILABLE')
   t.equal((await client.refresh(tokens.refresh_token)).code, 'STORE_UNAVAILABLE')
   t.equal((await client.post('/logout', undefined, tokens.access_token)).code, 'STORE_UNAVAILABLE')
+})
+
+t.test('a logout everywhere that fails can be tried again', async (t) => {
+  const inner = memoryStore()
+  let isBroken = true
+  const { client } = await buildApp(t, {
+    revocationStore: {
+      ...inner,
+      write: (record, expected) => {
+        if (isBroken && record.revoked) throw new Error('down')
+        return inner.write(record, expected)
+      }
+    }
+  })
+  const [mine, other] = [await client.login(), await client.login()]
+  t.equal((await client.post('/logout', { everywhere: true }, mine.access_token)).code, 'STORE_UNAVAILABLE')
+  isBroken = false
+  t.equal((await client.post('/logout', { everywhere: true }, mine.access_token)).statusCode, 204)
+  for (const { access_token: token } of [mine, other]) t.equal((await client.get('/me', token)).code, 'SESSION_REVOKED')
+})
+
+t.test('a registration that fails leaves nothing running', async (t) => {
+  const closed: string[] = []
+  const app = Fastify()
+  app.decorate('authenticate', 'taken' as never)
+  const store = { ...memoryStore(), watch: () => ({ close: () => { closed.push('watch') } }), close: () => { closed.push('store') } }
+  await t.rejects(async () => await app.register(jwtSession, { secret: SECRET, userLookup: { findByUsername: () => null, findById: () => null }, revocationStore: store }), { code: 'FST_ERR_DEC_ALREADY_PRESENT' })
+  await app.close()
+  t.same(closed, ['watch', 'store'])
+})
+
+t.test('an outage of the store is told once in the log', async (t) => {
+  const lines: string[] = []
+  const inner = memoryStore()
+  let isDown = false
+  const { client } = await buildApp(t, { revocationStore: { ...inner, read: (refs) => { if (isDown) throw new Error('no route'); return inner.read(refs) } } },
+    { disableRequestLogging: true, logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
+  const { access_token: token } = await client.login()
+  for (isDown of [true, true, false, true]) await client.get('/me', token)
+  t.equal(lines.filter((line) => line.includes('does not answer')).length, 2)
+  t.match(lines[0], 'no route')
 })
 
 t.test('a user lookup that fails is a 503, and burns no token', async (t) => {

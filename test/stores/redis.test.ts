@@ -410,7 +410,7 @@ async function suite (t: Test, binary: string, kind: Kind): Promise<void> {
     const server = await start(t, '--repl-diskless-sync-delay', '0')
     const replica = await start(t, '--replicaof', '127.0.0.1', String(server.port))
     const client = await kind.open(t, server.port)
-    const store = redisStore(client, { waitReplicas: { count: 1, timeoutMs: 1000 } })
+    const store = redisStore(client, { waitReplicas: { count: 1, timeoutMs: 500 } })
     const send = await admin(t, server)
     for (const id of ['a', 'b']) await store.write(record(id), 0)
     await until('the replica', async () => await send('WAIT', 1, 100) === 1, 8000)

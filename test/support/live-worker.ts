@@ -1,5 +1,5 @@
 // Runs schedules of the simulation in a thread of its own, where nothing looks at every promise.
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { liveSessions } from '../../lib/stores/live'
@@ -28,4 +28,6 @@ function load (code: string): typeof liveSessions {
   return module.exports.liveSessions
 }
 
-run(workerData as Schedules).then((finding) => parentPort?.postMessage(finding), (error: unknown) => { throw error })
+parentPort?.on('message', (schedules: Schedules) => {
+  run(schedules).then((finding) => parentPort?.postMessage(finding), (error: unknown) => { throw error })
+})

@@ -13,8 +13,11 @@ import type { RevocationStore, SessionRecord, SessionRef, WatchHandlers } from '
 const SCHEDULES = Number(process.env.LIVE_SCHEDULES ?? 10_000)
 const MUTANT_SCHEDULES = 20_000
 
+const worker = new Worker(join(__dirname, '../support/live-worker.ts'))
+t.teardown(async () => await worker.terminate())
+
 async function simulateAll (schedules: Schedules): Promise<Finding | undefined> {
-  const worker = new Worker(join(__dirname, '../support/live-worker.ts'), { workerData: schedules })
+  worker.postMessage(schedules)
   const [finding] = await once(worker, 'message') as [Finding | undefined]
   return finding
 }
@@ -128,9 +131,11 @@ t.test('forget and changed ask the store again', async (t) => {
   await find('a')
   live.forget('a')
   await find('a')
+  live.fence('a')
+  await find('a')
   on().changed()
   await find('a')
-  t.equal(reads.length, 3)
+  t.equal(reads.length, 4)
 })
 
 t.test('what expires is not remembered beyond it', async (t) => {
@@ -176,6 +181,30 @@ t.test('a thousand sessions are read in portions', async (t) => {
   t.same(reads.map((read) => read.length), [500, 500, 1])
 })
 
+t.test('a store that stands still is not asked for more and more', async (t) => {
+  let reads = 0
+  const { live, time } = setUp({ read: async () => { reads++; return await new Promise<never>((_resolve, reject) => time.after(1.5, () => reject(new Error('late')))) } })
+  const failed: string[] = []
+  for (let turn = 0; turn < 100; turn++) {
+    Promise.resolve(live.find(alice('a'))).catch((error: Error & { code?: string }) => { failed.push(error.code ?? error.message) })
+    await time.run(0.01)
+  }
+  t.equal(reads, 8)
+  await time.run(10)
+  t.equal(failed.length, 100, 'everybody hears of it')
+  t.ok(failed.includes('FST_JWT_SESSION_STORE_UNAVAILABLE') || reads > 8)
+})
+
+t.test('after its end a watch is not listened to any more', async (t) => {
+  const { live, on, link, time, find, reads } = setUp()
+  await live.close()
+  on().ready({ ...link, ping: async () => { t.fail('pinged') } })
+  await time.run(5)
+  await find('a')
+  await find('a')
+  t.equal(reads.length, 2)
+})
+
 t.test('a store that fails fails those who asked, and nobody later', async (t) => {
   let isDown = true
   const { live, time, records } = setUp({ read: async (refs) => { if (isDown) throw new Error('down'); return refs.flatMap(({ id }) => records.get(id) ?? []) } })
@@ -191,7 +220,7 @@ t.test('a store that fails fails those who asked, and nobody later', async (t) =
 t.test('a read that notices keep making worthless is given up', async (t) => {
   const context = setUp({ read: async () => { context.on().changed(); await new Promise<void>((resolve) => context.time.after(0.5, resolve)); return [...context.records.values()] } })
   const { live, time } = context
-  const failing = t.rejects(Promise.resolve(live.find(alice('a'))), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE', cause: { message: /outran/ } })
+  const failing = t.rejects(Promise.resolve(live.find(alice('a'))), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE', cause: { message: /too long/ } })
   await time.run(5)
   await failing
 })
