@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { childEnv } from './support/child-env'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 
@@ -16,8 +17,7 @@ interface Program {
 
 /** Runs a program as `npm start` does, at a free port, and without the loaders of tap, which would measure it too. */
 function run (t: Test, ...args: string[]): Program {
-  const own = Object.entries(process.env).filter(([name]) => !/^(?:NODE_OPTIONS|NODE_V8_COVERAGE|JWT_SECRET|_?TAP.*)$/.test(name))
-  const child = spawn(process.execPath, ['--import', 'tsx', ...args], { cwd: ROOT, env: { ...Object.fromEntries(own), PORT: '0' } })
+  const child = spawn(process.execPath, ['--import', 'tsx', ...args], { cwd: ROOT, env: { ...childEnv(), PORT: '0' } })
   const ended = once(child, 'close').then(([code]) => code as number | null)
   t.teardown(() => { child.kill('SIGKILL') })
 

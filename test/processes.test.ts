@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { childEnv } from './support/child-env'
 import { engineNamed, engines, newNamespace, skipReason } from './support/engines'
 
 const NODES = 4
@@ -22,8 +23,7 @@ async function startNodes (t: Test, engine: string): Promise<{ nodes: string[], 
     await opened.close(true)
   })
   const nodes = await Promise.all(Array.from({ length: NODES }, async () => {
-    const { NODE_OPTIONS: _, ...env } = process.env
-    const child = fork(join(__dirname, 'support/node-app.ts'), [engine, namespace], { execArgv: ['--import', 'tsx'], env })
+    const child = fork(join(__dirname, 'support/node-app.ts'), [engine, namespace], { execArgv: ['--import', 'tsx'], env: childEnv() })
     children.push(child)
     const [port] = await once(child, 'message') as [number]
     return `http://127.0.0.1:${port}`

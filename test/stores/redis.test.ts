@@ -413,7 +413,11 @@ async function suite (t: Test, binary: string, kind: Kind): Promise<void> {
     const store = redisStore(client, { waitReplicas: { count: 1, timeoutMs: 500 } })
     const send = await admin(t, server)
     for (const id of ['a', 'b']) await store.write(record(id), 0)
-    await until('the replica', async () => await send('WAIT', 1, 100) === 1, 8000)
+    // WAIT speaks of the writes of its own connection, so there has to be one.
+    await until('the replica', async () => {
+      await send('SET', 'probe', '1')
+      return await send('WAIT', 1, 100) === 1
+    }, 8000)
     await store.write(record('c'), 0)
     t.equal(await store.write(revoked(record('a')), 1), true)
     t.equal(await store.write(revoked(record('a')), 1), false)
