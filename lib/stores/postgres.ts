@@ -158,7 +158,7 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
           select id from ${place} where (select mine from turn) and expires_at < $1 order by expires_at limit $2 for update skip locked
         )
         delete from ${place} where id in (select id from doomed)`, [before, limit, `${channel}:prune`], PRUNE_TIMEOUT_MS)
-      return rowCount ?? 0
+      return Number(rowCount)
     },
 
     async close () {

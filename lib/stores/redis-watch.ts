@@ -32,7 +32,6 @@ export function watchChannel (source: WatchSource, on: WatchHandlers): { close (
         isTold = false
       },
       ended (reason, wasProven) {
-        if (isClosed) return
         // A first attempt may fail for nothing; a second one is worth a word.
         if (wasProven || (!isTold && attempts > 0)) {
           isTold = true
@@ -41,7 +40,7 @@ export function watchChannel (source: WatchSource, on: WatchHandlers): { close (
         attempts++
         // Between half and all of a pause that doubles, so that many nodes do not come back in step.
         const pause = Math.min(RETRY_MS, 25 * 2 ** Math.min(attempts, 10)) * (0.5 + Math.random() / 2)
-        timer = setTimeout(() => { link = subscribe() }, pause).unref()
+        if (!isClosed) timer = setTimeout(() => { link = subscribe() }, pause).unref()
       }
     })
   }

@@ -1,0 +1,176 @@
+import { EventEmitter } from 'node:events'
+import t from 'tap'
+import { watchChannel as watchPostgres } from '../../lib/stores/postgres-link'
+import { redisStore, type RedisClient } from '../../lib/stores/redis'
+import { watchChannel as watchRedis } from '../../lib/stores/redis-watch'
+import type { PostgresClient } from '../../lib/stores/postgres-pool'
+import type { SessionRecord, WatchHandlers } from '../../types'
+
+// What real servers do only by chance, here on purpose.
+
+type Link = Parameters<WatchHandlers['ready']>[0]
+
+function listener () {
+  const heard: string[] = []
+  const links: Link[] = []
+  const on: WatchHandlers = {
+    ready (link) { heard.push('ready'); links.push(link) },
+    lost: (reason) => { heard.push(`lost: ${(reason as Error).message}`) },
+    revoked: (ids) => { heard.push(...ids) },
+    changed: () => { heard.push('changed') }
+  }
+  return { heard, links, on }
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+t.test('redis: a message that cannot be read, and a ping that cannot be sent', async (t) => {
+  let receive = (_channel: string, _message: string): void => {}
+  let isMute = false
+  const { heard, links, on } = listener()
+  const { close } = watchRedis({
+    channel: 'revoked',
+    subscriber: () => ({ async open (_channels, onMessage) { receive = onMessage }, destroy () {} }),
+    async publish (channel, message) {
+      if (isMute) throw new Error('not connected')
+      receive(channel, message)
+    }
+  }, on)
+  await turn()
+  const [link] = links as [Link]
+  await link.ping()
+  isMute = true
+  await t.rejects(link.ping(), { message: 'not connected' })
+  receive('revoked', '["a"]')
+  receive('revoked', 'no JSON')
+  receive('revoked', '["b"]')
+  await t.rejects(link.ping(), { message: 'The link is lost' })
+  t.equal(heard[1], 'a')
+  t.match(heard[2], /^lost: .*JSON/)
+  t.equal(heard.length, 3, 'a link that is over is heard no more')
+  close()
+})
+
+t.test('redis: an echo and the end of its connection in one piece make no subscription; who closes on a loss hears no more', async (t) => {
+  const { heard, on } = listener()
+  let receive = (_channel: string, _message: string): void => {}
+  let opened = 0
+  const { close } = watchRedis({
+    channel: 'revoked',
+    subscriber: (onTrouble) => ({
+      async open (_channels, onMessage) {
+        opened++
+        receive = (channel, message) => { onMessage(channel, message); onTrouble(new Error('cut')) }
+      },
+      destroy () {}
+    }),
+    async publish (channel, message) { receive(channel, message) }
+  }, { ...on, lost (reason) { on.lost(reason); close() } })
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.same(heard, ['lost: cut'])
+  t.equal(opened, 2, 'a first attempt may fail for nothing')
+})
+
+t.test('redis: the eviction policy goes to the warnings of the process; a server that does not tell it is left in peace', async (t) => {
+  const warned: string[] = []
+  const { emitWarning } = process
+  process.emitWarning = (warning) => { warned.push(String(warning)) }
+  t.teardown(() => { process.emitWarning = emitWarning })
+  for (const reply of ['maxmemory_policy:allkeys-lru', new Error('NOPERM')]) {
+    const client = { isReady: true, masters: [], async sendCommand (_key: unknown, _isReadonly: unknown, [command]: string[]) { if (command !== 'INFO') return []; if (reply instanceof Error) throw reply; return reply } }
+    t.same(await redisStore(client as never).list('alice'), [])
+    await turn()
+  }
+  t.equal(warned.length, 1)
+  t.match(warned[0], 'allkeys-lru')
+})
+
+t.test('redis: a revocation whose connection was replaced before replicas confirmed it is not confirmed', async (t) => {
+  let stream = {}
+  const client = {
+    status: 'ready',
+    get stream () { return stream },
+    async call (command: string) {
+      stream = {}
+      return command === 'WAIT' ? 5 : 1
+    },
+    duplicate () { throw new Error('not needed') }
+  }
+  const store = redisStore(client as unknown as RedisClient, { checkServer: false, waitReplicas: { count: 1, timeoutMs: 100 } })
+  const record = { id: 'a', subject: 'alice', revision: 2, expiresAt: 1e10, revoked: true } as SessionRecord
+  await t.rejects((async () => await store.write(record, 1))(), { isFinal: true, message: /connection was lost/ })
+})
+
+t.test('redis: a cluster that is not ready is said to be so', async (t) => {
+  const cluster = { isReady: false, masters: [], async sendCommand () { return [] } }
+  await t.rejects((async () => await redisStore(cluster as never).list('alice'))(), { message: /not connected \(not ready\)/ })
+  cluster.isReady = true
+  t.same(await redisStore(cluster as never, { checkServer: false }).list('alice'), [])
+})
+
+/** A client of PostgreSQL that does as it is told. */
+class FakeClient extends EventEmitter {
+  readonly connection = { stream: { destroy () {} } }
+  async connect (): Promise<void> {}
+  async query (): Promise<{ rows: never[], rowCount: number }> { return { rows: [], rowCount: 0 } }
+  async end (): Promise<void> {}
+}
+
+t.test('postgresql: a client that comes after the end is dropped', async (t) => {
+  let give = (_client: PostgresClient): void => {}
+  const { heard, on } = listener()
+  const { close } = watchPostgres({ channel: 'revoked', open: () => new Promise((resolve) => { give = resolve }), publish: async () => {} }, on)
+  await turn()
+  await close()
+  const client = new FakeClient()
+  let ends = 0
+  client.end = async () => { ends++ }
+  give(client as unknown as PostgresClient)
+  await turn()
+  await turn()
+  t.equal(ends, 1)
+  t.same(heard, [])
+})
+
+t.test('postgresql: an echo and the end of its connection in one piece make no subscription', async (t) => {
+  const { heard, on } = listener()
+  const client = new FakeClient()
+  const { close } = watchPostgres({
+    channel: 'revoked',
+    open: () => client as unknown as PostgresClient,
+    async publish (payload) {
+      client.emit('notification', { channel: 'revoked', payload })
+      client.emit('end')
+    }
+  }, on)
+  await turn()
+  await turn()
+  t.equal(heard.length, 1)
+  t.match(heard[0], /^lost: .*ended/)
+  await close()
+})
+
+t.test('postgresql: a ping that cannot be sent is rejected, and only messages of the channel are heard', async (t) => {
+  const { heard, links, on } = listener()
+  const client = new FakeClient()
+  let isMute = false
+  const { close } = watchPostgres({
+    channel: 'revoked',
+    open: () => client as unknown as PostgresClient,
+    async publish (payload) {
+      if (isMute) throw new Error('no connection')
+      client.emit('notification', { channel: 'revoked', payload })
+    }
+  }, on)
+  await turn()
+  await turn()
+  await (links[0] as Link).ping()
+  isMute = true
+  await t.rejects((links[0] as Link).ping(), { message: 'no connection' })
+  client.emit('notification', { channel: 'another', payload: '["a"]' })
+  client.emit('notification', { channel: 'revoked' })
+  client.emit('notification', { channel: 'revoked', payload: '["b"]' })
+  await close()
+  client.emit('notification', { channel: 'revoked', payload: '["c"]' })
+  t.same(heard, ['ready', 'changed', 'b'])
+})
