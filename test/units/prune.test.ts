@@ -32,6 +32,14 @@ t.test('a store that fails is warned of and tried again', async (t) => {
   stop()
 })
 
+t.test('a store that forgets to count is not asked without end', async (t) => {
+  let calls = 0
+  const { time, stop } = setUp(async () => { calls++; return undefined as never })
+  await time.run(3000)
+  t.ok(calls >= 3 && calls <= 10, `${calls} calls`)
+  stop()
+})
+
 t.test('stopping while a portion is under way ends it', async (t) => {
   let calls = 0
   const { time, stop } = setUp(async () => { calls++; await new Promise<void>((resolve) => time.after(5, resolve)); return 1000 })

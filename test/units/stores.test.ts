@@ -76,6 +76,18 @@ t.test('memory: ten thousand sessions come and go and leave nothing', async (t) 
   t.same(store.read(refs), [])
 })
 
+t.test('memory: a clock that ran ahead for a while leaves nothing behind', async (t) => {
+  const clock = stopClock(t)
+  const store = memoryStore()
+  clock.advance(86_400)
+  store.write(record('ahead', clock.now()), 0)
+  clock.advance(-86_400)
+  store.write(record('right', clock.now()), 0)
+  clock.advance(3700)
+  store.write(record('later', clock.now()), 0)
+  t.same((store.list('alice') as SessionRecord[]).map(({ id }) => id), ['ahead', 'later'])
+})
+
 t.test('bounded: answers at once what the store answers at once', async (t) => {
   const store = boundedStore(memoryStore(), 1)
   t.same(store.read([]), [])
