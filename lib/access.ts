@@ -1,19 +1,41 @@
 import { after } from './awaitable'
 import { now } from './clock'
+import { refuseForgery } from './csrf'
 import { sessionError } from './errors'
+import { lookUp } from './users'
 import type { Parts } from './parts'
-import type { Auth, Awaitable, TokenLocation } from '../types'
+import type { Auth, Awaitable, GuardRequest, RegisteredUser, SessionUser, TokenLocation } from '../types'
+
+/**
+ * The access token of a request and where it was found, unverified; undefined when there is none.
+ * @throws `REQUEST_INVALID` when two places hold different ones.
+ */
+export function findToken (
+  { settings: { transport } }: Parts, request: GuardRequest, locations = transport.locations
+): { token: string, location: TokenLocation } | undefined {
+  let found: { token: string, location: TokenLocation } | undefined
+  for (const location of locations) {
+    const token = transport.find[location](request)
+    if (token === undefined || token === found?.token) continue
+    if (found !== undefined) throw sessionError('REQUEST_INVALID', { token: true })
+    found = { token, location }
+  }
+  return found
+}
 
 /**
  * Who an access token speaks for, after every check. Answers at once if the store does.
- * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SESSION_REVOKED`, `STORE_UNAVAILABLE`.
+ * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `CSRF_FAILED`, `SESSION_REVOKED`, `STORE_UNAVAILABLE`.
  */
-export function authorize ({ tokens, sessions }: Parts, token: string, source: TokenLocation | null): Awaitable<Auth> {
+export function authorize (
+  { tokens, sessions, settings }: Parts, token: string, source: TokenLocation | null, request?: GuardRequest
+): Awaitable<Auth> {
   const time = now()
   const verified = tokens.access.verify(token, time)
   if (verified === undefined) throw sessionError('TOKEN_INVALID')
   const { claims, header } = verified
   if (tokens.isExpired(claims, time)) throw sessionError('TOKEN_EXPIRED')
+  if (source === 'cookie') refuseForgery(settings.transport.csrf, request as GuardRequest, claims.csrf)
 
   return after(sessions.resume({ id: claims.sid, subject: claims.sub }, claims.gen), (isLive) => {
     if (!isLive) throw sessionError('SESSION_REVOKED')
@@ -27,4 +49,28 @@ export function authorize ({ tokens, sessions }: Parts, token: string, source: T
       source
     })
   })
+}
+
+/** The same with the user, or with the means to find it, as far as it is not there already. */
+export function withUser (parts: Parts, auth: Auth, loadUser: boolean | 'lazy'): Awaitable<Auth> {
+  if (loadUser === true && auth.user === undefined) {
+    return after(findUser(parts, auth.subject), (user) => extended(auth, 'user', user))
+  }
+  if (loadUser === 'lazy' && auth.loadUser === undefined) {
+    let pending: Promise<SessionUser> | undefined
+    return extended(auth, 'loadUser', () => (pending ??= findUser(parts, auth.subject)))
+  }
+  return auth
+}
+
+/** Not enumerable: what is made of `auth` for an answer or a log holds no user. */
+function extended (auth: Auth, name: 'user' | 'loadUser', value: unknown): Auth {
+  const members = Object.getOwnPropertyDescriptors(auth)
+  return Object.freeze(Object.create(Object.prototype, { ...members, [name]: { value, enumerable: false } }) as Auth)
+}
+
+async function findUser ({ settings }: Parts, subject: string): Promise<RegisteredUser> {
+  const user = await lookUp(() => settings.userLookup.findById(subject))
+  if (user === undefined || user.disabled) throw sessionError('SESSION_REVOKED')
+  return user as RegisteredUser
 }

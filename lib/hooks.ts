@@ -1,16 +1,20 @@
+import { authorize, findToken, withUser } from './access'
 import { after, isPromise } from './awaitable'
 import { compileRequirements } from './claims'
 import { now } from './clock'
 import { optionInvalid, sessionError } from './errors'
-import { authorize } from './access'
-import { readDuration, refuseUnknown } from './option-values'
+import { readDuration, readLoadUser, refuseUnknown } from './option-values'
 import { PARTS, type Parts } from './parts'
+import { readLocations } from './transport-options'
 import type { Auth, Authenticate, AuthenticateOptions, Awaitable, ClaimRequirements, GuardHook, GuardRequest, RequireClaims } from '../types'
 
 /** A request as guards see it: what they read, and the one thing that they write. */
 type Guarded = GuardRequest & { auth: Auth | null }
 
 type Done = (error?: Error) => void
+
+/** What is asked of whoever makes a request; all of it may be left out. */
+type Demands = Pick<AuthenticateOptions, 'optional' | 'locations' | 'loadUser'>
 
 /**
  * A hook out of a check. It finishes without a promise when the check does, and it may be called without `done`, in which case
@@ -41,24 +45,29 @@ function partsOf (request: GuardRequest): Parts {
   return parts
 }
 
-/** Authenticates, unless a guard before did. */
-function identify (request: Guarded, isOptional: boolean): Awaitable<void> {
-  if (request.auth != null) return
+/** Fills `request.auth`, as far as a guard before did not. */
+function identify (request: Guarded, { optional = false, locations, loadUser }: Demands): Awaitable<void> {
   const parts = partsOf(request)
-  const { transport } = parts.settings
-  const token = transport.accessToken(request)
-  if (token === undefined) {
-    if (isOptional) return
-    throw sessionError('TOKEN_MISSING')
-  }
-  return after(authorize(parts, token, transport.location), (auth) => { request.auth = auth })
+  return after(request.auth ?? authenticated(parts, request, optional, locations), (auth) => {
+    if (auth === null) return
+    // What a guard before accepted may come from where this one does not look.
+    if (locations !== undefined && !locations.some((location) => location === auth.source)) throw sessionError('TOKEN_MISSING')
+    return after(withUser(parts, auth, loadUser ?? parts.settings.loadUser), (whole) => { request.auth = whole })
+  })
 }
 
-const plainAuthenticate = guard('authenticate', (request) => identify(request, false))
+function authenticated (parts: Parts, request: Guarded, isOptional: boolean, locations: Demands['locations']): Awaitable<Auth | null> {
+  const found = findToken(parts, request, locations)
+  if (found !== undefined) return authorize(parts, found.token, found.location, request)
+  if (isOptional) return null
+  throw sessionError('TOKEN_MISSING')
+}
+
+const plainAuthenticate = guard('authenticate', (request) => identify(request, {}))
 
 function demanding (requirements: AuthenticateOptions): GuardHook {
-  refuseUnknown('authenticate', requirements, ['optional', 'fresh', 'maxAge'])
-  const { optional = false, fresh = false } = requirements
+  refuseUnknown('authenticate', requirements, ['optional', 'fresh', 'maxAge', 'locations', 'audience', 'loadUser'])
+  const { optional = false, fresh = false, audience } = requirements
   for (const [name, value] of Object.entries({ optional, fresh })) {
     if (typeof value !== 'boolean') throw optionInvalid(`authenticate.${name}`, 'is not a boolean', 'Give true or false')
   }
@@ -66,10 +75,15 @@ function demanding (requirements: AuthenticateOptions): GuardHook {
   if (optional && (fresh || maxAge !== Infinity)) {
     throw optionInvalid('authenticate.optional', 'contradicts fresh and maxAge: who may be absent cannot have logged in lately', 'Choose one')
   }
+  if (audience !== undefined && (typeof audience !== 'string' || audience === '')) throw optionInvalid('authenticate.audience', 'is not a string that says something', 'Name one audience')
+  const locations = requirements.locations === undefined ? undefined : readLocations('authenticate.locations', requirements.locations)
+  const loadUser = readLoadUser('authenticate.loadUser', requirements.loadUser)
+  const demands: Demands = { optional, ...(locations === undefined ? {} : { locations }), ...(loadUser === undefined ? {} : { loadUser }) }
 
-  return guard('authenticate', (request) => after(identify(request, optional), () => {
+  return guard('authenticate', (request) => after(identify(request, demands), () => {
     const { auth } = request
     if (auth === null) return
+    if (audience !== undefined && ![auth.claims.aud].flat().includes(audience)) throw sessionError('TOKEN_INVALID')
     if ((fresh && !auth.fresh) || now() - auth.authTime > maxAge) {
       throw sessionError('REAUTHENTICATION_REQUIRED', { maxAge: fresh ? 0 : maxAge })
     }
@@ -87,7 +101,7 @@ export const authenticate = function authenticate (
 /** The guard factory `requireClaims`, independent of any instance like `authenticate`. */
 export const requireClaims: RequireClaims = (requirements: ClaimRequirements) => {
   const check = compileRequirements(requirements)
-  return guard('requireClaims', (request) => after(identify(request, false), () =>
+  return guard('requireClaims', (request) => after(identify(request, {}), () =>
     after(check((request.auth as Auth).claims), (holds) => {
       if (!holds) throw sessionError('CLAIMS_INSUFFICIENT')
     })))

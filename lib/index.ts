@@ -32,7 +32,7 @@ async function fastifyJwtSession (
   // The signature of register in types/fastify.ts is the one to match; through Fastify's own, no claims would do.
   options: contract.JwtSessionOptions<contract.SessionUser, never>
 ): Promise<void> {
-  const settings = readOptions(options)
+  const settings = readOptions(options, app.prefix)
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
   const { events, emit } = createEvents(app.log)
@@ -77,11 +77,16 @@ declare namespace fastifyJwtSession {
   export import Auth = contract.Auth
   export import Authenticate = contract.Authenticate
   export import AuthenticateOptions = contract.AuthenticateOptions
+  export import AuthorizationOptions = contract.AuthorizationOptions
   export import Awaitable = contract.Awaitable
+  export import ChooseDelivery = contract.ChooseDelivery
   export import ClaimChoice = contract.ClaimChoice
   export import ClaimRequirement = contract.ClaimRequirement
   export import ClaimRequirements = contract.ClaimRequirements
   export import ClaimsContext = contract.ClaimsContext
+  export import CookieOptions = contract.CookieOptions
+  export import CsrfOptions = contract.CsrfOptions
+  export import Delivery = contract.Delivery
   export import Device = contract.Device
   export import Duration = contract.Duration
   export import GuardHook = contract.GuardHook

@@ -9,7 +9,7 @@ import type { ClaimsContext, SessionRecord, SessionUser, TokenAnswer } from '../
 
 /** What the plugin itself says in a token, and names that standards gave to things it does not say. */
 const RESERVED = new Set([
-  'iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'gen', 'fresh', 'token_use', 'typ', 'cnf', '__proto__'
+  'iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'auth_time', 'gen', 'fresh', 'token_use', 'typ', 'cnf', 'csrf', '__proto__'
 ])
 
 /** Names under which applications keep what must never be in a token, without regard to case and separators. */
@@ -18,9 +18,14 @@ const CREDENTIAL = /^(?:password|passwd|passphrase|pwd|secret|clientsecret|priva
 /** Modular crypt format: what bcrypt, argon2 and their like make. */
 const HASH = /^\$(?:2[abxy]|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]*|[156]|y|7)\$/
 
+/** What a token answer is made for, and the `csrf` claim of the session, if it has one. */
+export interface Occasion extends Omit<ClaimsContext, 'sessionId'> {
+  readonly csrf: string | undefined
+}
+
 /** Makes the tokens of a session as its record says: the same record, the same refresh token. */
 export async function issue (
-  { settings, tokens }: Parts, record: SessionRecord, user: SessionUser, context: Omit<ClaimsContext, 'sessionId'>
+  { settings, tokens }: Parts, record: SessionRecord, user: SessionUser, { csrf, ...context }: Occasion
 ): Promise<TokenAnswer> {
   const { id, subject, expiresAt, state } = record
   const claims = await claimsOf(settings.claims(user, { ...context, sessionId: id }), user, settings.claimsSchema)
@@ -30,6 +35,7 @@ export async function issue (
   const iat = Math.floor(time)
   const end = Math.floor(Math.min(state.idleExpiresAt, expiresAt))
   const exp = Math.min(iat + settings.tokens.accessLifetime, end)
+  const bound = csrf === undefined ? {} : { csrf }
   return {
     access_token: tokens.access.sign({
       ...claims,
@@ -40,7 +46,8 @@ export async function issue (
       exp,
       auth_time: Math.floor(state.authTime),
       gen: state.generation,
-      ...(context.reason === 'login' ? { fresh: true } : {})
+      ...(context.reason === 'login' ? { fresh: true } : {}),
+      ...bound
     }),
     token_type: 'Bearer',
     expires_in: exp - iat,
@@ -50,9 +57,11 @@ export async function issue (
       jti: refreshTokenId(id, state.generation),
       gen: state.generation,
       iat: Math.floor(state.rotatedAt),
-      exp: end
+      exp: end,
+      ...bound
     }),
     refresh_expires_in: end - iat,
+    ...(csrf === undefined ? {} : { csrf_token: csrf }),
     ...presented
   }
 }

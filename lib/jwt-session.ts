@@ -1,4 +1,5 @@
 import { authorize } from './access'
+import { deliver } from './deliver'
 import { sessionError } from './errors'
 import { login } from './login'
 import { refresh } from './refresh'
@@ -7,12 +8,15 @@ import type { JwtSession } from '../types'
 
 /** The programmatic face of one registration: what the routes do, without HTTP. */
 export function createJwtSession (parts: Parts): JwtSession {
-  const { sessions, tokens, events, settings: { passwords } } = parts
+  const { sessions, tokens, events, settings } = parts
+  const { passwords, transport } = settings
   return Object.freeze<JwtSession>({
     events,
     login: async (user, request) => await login(parts, user, request),
     refresh: async (refreshToken) => await refresh(parts, refreshToken, undefined),
     verify: async (accessToken) => await authorize(parts, accessToken, null),
+    deliver: (reply, answer) => deliver(settings, reply, answer, transport.deliver(reply.request)),
+    clearCookies: (reply) => transport.cookies?.clear(reply),
     decode: (token) => tokens.decode(token),
     revoke: async ({ id, subject }) => await sessions.revoke({ id, subject }, 'called'),
     revokeAll: async (subject, { except } = {}) => await sessions.revokeAll(subject, 'called', except),

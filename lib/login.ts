@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { sessionError } from './errors'
 import { issue } from './issue'
 import { isUnchanged, lookUp, subjectOf } from './users'
 import type { Parts } from './parts'
-import type { Device, SessionUser, TokenAnswer } from '../types'
+import type { Delivery, Device, SessionUser, TokenAnswer } from '../types'
 
 /**
  * The user to whom credentials belong. Unknown users, disabled users and wrong passwords take the same way out, after the
@@ -22,13 +23,18 @@ export async function findByCredentials (
   return user
 }
 
-/** Opens a session for a user. */
-export async function login (parts: Parts, user: SessionUser, request: FastifyRequest | undefined): Promise<TokenAnswer> {
+/** Opens a session for a user. The tokens are looked at for whether they can be delivered before it is open. */
+export async function login (
+  parts: Parts, user: SessionUser, request: FastifyRequest | undefined, delivery: Delivery = 'body'
+): Promise<TokenAnswer> {
   const { settings, sessions, emit } = parts
   if (user.disabled) throw sessionError('INVALID_CREDENTIALS')
   const device = request === undefined ? {} : deviceOf(request)
   const session = sessions.draft(subjectOf(user), device)
-  const answer = await issue(parts, session, user, { reason: 'login', request })
+  const { cookies } = settings.transport
+  const csrf = cookies === undefined ? undefined : randomBytes(16).toString('base64url')
+  const answer = await issue(parts, session, user, { reason: 'login', request, csrf })
+  if (delivery === 'cookie') cookies?.requireFit(answer)
   await sessions.open(session)
   // A password that changed while the old one was being checked has just ended all sessions but this one.
   if (!isUnchanged(user, await lookUp(() => settings.userLookup.findById(session.subject)))) {

@@ -19,6 +19,12 @@ function secondsOf (value: unknown): number | undefined {
   return count === undefined ? undefined : Number(count) * (UNITS[unit as string] as number)
 }
 
+/** Whether guards find the user. */
+export function readLoadUser (option: string, value: unknown): boolean | 'lazy' | undefined {
+  if (value !== undefined && typeof value !== 'boolean' && value !== 'lazy') throw optionInvalid(option, "is neither a boolean nor 'lazy'", 'Give one of these')
+  return value
+}
+
 /** Refuses members that nothing reads: most are typing errors, and the default would be in force unseen. */
 export function refuseUnknown (option: string, value: unknown, known: readonly string[]): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

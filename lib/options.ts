@@ -1,12 +1,12 @@
 import type { TSchema } from '@sinclair/typebox'
 import { optionInvalid } from './errors'
-import { readDuration, refuseUnknown } from './option-values'
+import { readDuration, readLoadUser, refuseUnknown } from './option-values'
 import { bcryptPasswords } from './passwords'
 import { INTERVALS } from './policy'
 import { isGuessable, readSecrets } from './secrets'
 import { assumedWatch } from './stores/assumed'
 import { memoryStore } from './stores/memory'
-import { headerTransport } from './transports/header'
+import { readTransport } from './transport-options'
 import type { RouteSettings, Settings } from './parts'
 import type { JwtSessionOptions, RouteOption } from '../types'
 
@@ -14,11 +14,15 @@ const NAME = 'fastify-jwt-session'
 
 const KNOWN = [
   'secret', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
-  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'usernameField', 'presentUser', 'routes'
+  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'usernameField', 'presentUser',
+  'routes'
 ] as const satisfies readonly (keyof JwtSessionOptions)[]
 
-/** Checks the options, fills in the defaults, and copies all of it, so that nothing changes afterwards. */
-export function readOptions (options: JwtSessionOptions): Settings {
+/**
+ * Checks the options, fills in the defaults, and copies all of it, so that nothing changes afterwards.
+ * @param prefix of the context that the plugin is registered in.
+ */
+export function readOptions (options: JwtSessionOptions, prefix = ''): Settings {
   refuseUnknown('options', options, KNOWN)
   const secrets = readSecrets(options.secret)
   const passwords = options.passwords ?? bcryptPasswords()
@@ -32,7 +36,9 @@ export function readOptions (options: JwtSessionOptions): Settings {
   if (options.claimsSchema !== undefined && options.claimsSchema?.type !== 'object') {
     throw optionInvalid('claimsSchema', 'is not a schema of an object', 'Make it with Type.Object of @sinclair/typebox')
   }
-  readLocations(options.locations ?? ['header'])
+  const routes = readRoutes(options.routes ?? {})
+  const { refresh, logout } = routes
+  const transport = readTransport(options, [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`]))
 
   const clockTolerance = readDuration('clockTolerance', options.clockTolerance ?? 0, 0, '5m')
   const accessLifetime = readAccessLifetime(options.accessToken ?? {})
@@ -49,7 +55,7 @@ export function readOptions (options: JwtSessionOptions): Settings {
       clockTolerance,
       accessLifetime
     },
-    sessions: readSession(options),
+    sessions: readSession(options, transport.cookies === undefined ? 'strict' : 'tolerant'),
     store,
     storeTimeout,
     watch: store.watch?.bind(store) ?? (maxStaleness === undefined ? undefined : assumedWatch),
@@ -62,13 +68,17 @@ export function readOptions (options: JwtSessionOptions): Settings {
     },
     userLookup: options.userLookup,
     passwords,
-    transport: headerTransport,
+    transport,
+    loadUser: readLoadUser('loadUser', options.loadUser) ?? false,
     claims: options.claims ?? (() => ({})),
     claimsSchema: options.claimsSchema as TSchema | undefined,
     presentUser: options.presentUser,
     usernameField: readUsernameField(options.usernameField ?? 'username'),
-    routes: readRoutes(options.routes ?? {}),
-    warnings: secrets.some(isGuessable) ? ['the secret looks like one that was made up by hand: use random bytes'] : []
+    routes,
+    warnings: [
+      ...(secrets.some(isGuessable) ? ['the secret looks like one that was made up by hand: use random bytes'] : []),
+      ...(options.cookie?.secure === false ? ['cookies travel without TLS, because cookie.secure is false: use it for development only'] : [])
+    ]
   })
 }
 
@@ -77,7 +87,8 @@ function readAccessLifetime (accessToken: NonNullable<JwtSessionOptions['accessT
   return Math.floor(readDuration('accessToken.expiresIn', accessToken.expiresIn ?? '15m', '1s', '1d'))
 }
 
-function readSession ({ session = {}, rotation = 'strict' }: JwtSessionOptions): Settings['sessions'] {
+function readSession (options: JwtSessionOptions, usualRotation: 'strict' | 'tolerant'): Settings['sessions'] {
+  const { session = {}, rotation = usualRotation } = options
   refuseUnknown('session', session, ['idleTimeout', 'absoluteTimeout', 'maxPerSubject', 'maxStaleness'])
   const absoluteTimeout = readDuration('session.absoluteTimeout', session.absoluteTimeout ?? '30d', '1s', '1y')
   const idleTimeout = readDuration('session.idleTimeout', session.idleTimeout ?? Math.min(604_800, absoluteTimeout), '1s', '1y')
@@ -101,12 +112,6 @@ function readAudience (value: unknown): readonly string[] {
   const audience: readonly unknown[] = Array.isArray(value) ? value : [value]
   if (audience.length === 0) throw optionInvalid('audience', 'is an empty list', 'Leave it out for the default')
   return audience.map((member) => readText('audience', member))
-}
-
-function readLocations (locations: unknown): void {
-  if (!Array.isArray(locations) || locations.length !== 1 || locations[0] !== headerTransport.location) {
-    throw optionInvalid('locations', "is something else than ['header']", 'Leave it out')
-  }
 }
 
 function readUsernameField (field: unknown): string {

@@ -3,7 +3,8 @@ import type { Emit } from './events'
 import type { SessionSettings, Sessions } from './sessions'
 import type { LiveSettings } from './stores/live'
 import type { TokenSettings, Tokens } from './tokens'
-import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, Transport, UserLookup } from '../types'
+import type { TransportSettings } from './transport-options'
+import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, UserLookup } from '../types'
 import type { FastifyContextConfig } from 'fastify'
 
 /** A route that is switched on. */
@@ -23,7 +24,8 @@ export interface Settings {
   readonly live: LiveSettings
   readonly userLookup: UserLookup
   readonly passwords: Passwords
-  readonly transport: Transport
+  readonly transport: TransportSettings
+  readonly loadUser: boolean | 'lazy'
   readonly claims: (user: SessionUser, context: ClaimsContext) => Awaitable<object>
   readonly claimsSchema: TSchema | undefined
   readonly presentUser: ((user: SessionUser) => Awaitable<unknown>) | undefined

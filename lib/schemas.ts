@@ -15,6 +15,9 @@ export const loginBody = (usernameField: string): TSchema =>
 /** `POST /refresh`. */
 export const refreshBody = Type.Object({ refresh_token: RefreshToken })
 
+/** `POST /refresh`, where the token may also be in a cookie: the body may be left out. */
+export const refreshBodyOrCookie = Type.Union([Type.Partial(refreshBody), Type.Null()])
+
 /** `POST /logout`: the body may be left out. */
 export const logoutBody = Type.Union([
   Type.Object({
@@ -37,6 +40,15 @@ export const tokenAnswer = Type.Object({
   refresh_token: Type.String(),
   refresh_expires_in: Type.Integer({ description: 'Seconds that the refresh token lasts.' }),
   user: Type.Optional(Type.Any({ description: 'What the application tells of the user.' }))
+})
+
+/** The answer whose tokens are in cookies. */
+export const cookieAnswer = Type.Object({
+  token_type: Type.Literal('Bearer'),
+  expires_in: tokenAnswer.properties.expires_in,
+  refresh_expires_in: tokenAnswer.properties.refresh_expires_in,
+  csrf_token: Type.String({ description: 'To be repeated in a header by requests that change something.' }),
+  user: tokenAnswer.properties.user
 })
 
 /** An answer without a body. */

@@ -22,6 +22,8 @@ export interface RefreshTokenClaims {
   readonly iat: number
   readonly exp: number
   readonly token_use: 'refresh'
+  /** Copied from token to token through the life of a session. */
+  readonly csrf?: string
 }
 
 /** A token whose signature, form and claims are right, but for its expiry: that is for the caller to judge. */
@@ -107,6 +109,7 @@ export async function createTokens (app: FastifyInstance, settings: TokenSetting
       typeof claims.sub === 'string' && claims.sub !== '' &&
       typeof claims.sid === 'string' && SESSION_ID.test(claims.sid) &&
       typeof claims.jti === 'string' && claims.jti !== '' &&
+      (claims.csrf === undefined || typeof claims.csrf === 'string') &&
       isCount(claims.gen) && isCount(claims.iat) && isCount(claims.exp) &&
       claims.iat <= now + Math.max(clockTolerance, IAT_TOLERANCE) &&
       (!Object.hasOwn(claims, 'nbf') || (isCount(claims.nbf) && claims.nbf <= now + clockTolerance))

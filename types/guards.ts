@@ -1,5 +1,5 @@
 import type { Awaitable, Duration, RegisteredClaims } from './session'
-import type { GuardRequest } from './transport'
+import type { GuardRequest, TokenLocation } from './transport'
 
 /** A guard: a Fastify hook, best used as `onRequest`, that may also be awaited by hand. */
 export interface GuardHook {
@@ -15,6 +15,21 @@ export interface AuthenticateOptions {
   fresh?: boolean
   /** Asks that credentials were shown within this time: 1 second to 1 year (`auth_time`, RFC 9470). @default no limit */
   maxAge?: Duration
+  /**
+   * Where this route looks for an access token, in order. `'query'` puts tokens into logs, histories and `Referer` headers
+   * (RFC 6750 section 5.3): for links that nothing else works for. `'body'` is there from `preValidation` on, so the guard
+   * has to be such a hook.
+   * @default the option `locations`
+   */
+  locations?: readonly TokenLocation[]
+  /** Asks for a token whose `aud` holds this (RFC 7519 section 4.1.3). @default any of the option `audience` */
+  audience?: string
+  /**
+   * Whether the user is found for `request.auth`: `true` as `user`, `'lazy'` by `loadUser()` when it is called. A user who is
+   * gone or disabled is refused with `SESSION_REVOKED`.
+   * @default the option `loadUser`
+   */
+  loadUser?: boolean | 'lazy'
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
-import type { Awaitable, Duration, RegisteredClaims, TokenLocation } from './session'
+import type { Awaitable, Duration, RegisteredClaims } from './session'
+import type { AuthorizationOptions, ChooseDelivery, CookieOptions, CsrfOptions, Delivery, TokenLocation } from './transport'
 import type { Passwords, SessionUser, UserLookup } from './users'
 import type { RevocationStore } from './store'
 
@@ -81,7 +82,7 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
    * `'strict'`: reuse, always (but for requests that provably overlapped). `'tolerant'`: for 10 seconds a repetition, and for an
    * hour a client that never received the answer, if no token of it was seen since. Browsers with several tabs, and clients on
    * bad networks, want `'tolerant'`.
-   * @default 'strict'
+   * @default 'strict'; 'tolerant' when `locations` has 'cookie'
    */
   rotation?: 'strict' | 'tolerant'
   /** Where sessions live. @default memoryStore() */
@@ -90,8 +91,31 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
   storeTimeout?: Duration
   /** How passwords are hashed. @default bcryptPasswords() */
   passwords?: Passwords
-  /** Where the guards look for an access token, in order. @default ['header'] */
+  /**
+   * Where the guards look for an access token, in order: `'header'` and `'cookie'`. The first place that has one decides; a
+   * request whose places disagree is refused. `'cookie'` needs the package @fastify/cookie, and protects against forged
+   * requests (CSRF). `'query'` and `'body'` are for single routes: `authenticate({ locations: ['query'] })`.
+   * @default ['header']
+   */
   locations?: readonly TokenLocation[]
+  /** The header that access tokens travel in. @default `Authorization: Bearer …` */
+  authorization?: AuthorizationOptions
+  /**
+   * How a login is answered: `'body'`, `'cookie'`, or a function of the request that says which. A refresh is answered the way
+   * its token came.
+   * @default 'cookie' if `locations` is cookies alone, else 'body'
+   */
+  deliver?: Delivery | ChooseDelivery
+  /** The cookies that tokens travel in, when `locations` has `'cookie'`. */
+  cookie?: CookieOptions
+  /** How forged requests are told, when `locations` has `'cookie'`. */
+  csrf?: CsrfOptions
+  /**
+   * Whether guards find the user for `request.auth`: `true` at every request, as `user`; `'lazy'` when `loadUser()` is called.
+   * With `true`, a user who is gone or disabled is refused at once, and each guarded request asks `userLookup.findById`.
+   * @default false
+   */
+  loadUser?: boolean | 'lazy'
   /** The name of the first field of the login body: `'email'`, say. @default 'username' */
   usernameField?: string
   /** What the token answers tell of the user, as their `user`. Return what the client may know, never the whole user. @default nothing */

@@ -1,5 +1,6 @@
-import type { FastifyRequest, JwtSessionTypes } from 'fastify'
+import type { FastifyReply, FastifyRequest, JwtSessionTypes } from 'fastify'
 import type { SessionRef } from './store'
+import type { TokenLocation } from './transport'
 import type { SessionUser } from './users'
 
 /** A value, or a promise of it. */
@@ -76,10 +77,9 @@ export interface AccessTokenClaims {
   /** Present on tokens that a login made, absent on those that a refresh made. */
   readonly fresh?: true
   readonly token_use: 'access'
+  /** What a client of the cookie transport repeats in a header. Absent when no cookies are in use. */
+  readonly csrf?: string
 }
-
-/** Where a guard looks for an access token. */
-export type TokenLocation = 'header'
 
 /** Who makes a request, on `request.auth`. Frozen, and there only when every check passed. */
 export interface Auth {
@@ -96,6 +96,16 @@ export interface Auth {
   readonly fresh: boolean
   /** Where the token came from; `null` when it was handed to `app.jwtSession.verify`. */
   readonly source: TokenLocation | null
+  /**
+   * The user, as `userLookup.findById` found it for this request. There when a guard was asked for it by `loadUser: true`. Not
+   * enumerable, so that an answer made of `request.auth` does not hold it.
+   */
+  readonly user?: RegisteredUser
+  /**
+   * Finds the user, once for a request. There when a guard was asked for it by `loadUser: 'lazy'`.
+   * @throws `SESSION_REVOKED` when the user is gone or disabled, `STORE_UNAVAILABLE`.
+   */
+  readonly loadUser?: () => Promise<RegisteredUser>
 }
 
 /** The answer that carries tokens (RFC 6749 section 5.1). Lifetimes are seconds from now. */
@@ -105,6 +115,8 @@ export interface TokenAnswer {
   expires_in: number
   refresh_token: string
   refresh_expires_in: number
+  /** What a client of the cookie transport repeats in a header. Present when `locations` has `'cookie'`; not in answers whose tokens are in the body. */
+  csrf_token?: string
   /** What `presentUser` made of the user, when it is given. */
   user?: unknown
 }
@@ -160,6 +172,14 @@ export interface JwtSession {
    * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SESSION_REVOKED`, `STORE_UNAVAILABLE`.
    */
   verify (accessToken: string): Promise<Auth>
+  /**
+   * Puts tokens on their way as a login does, in cookies or not, by `deliver`; answers what the body of the response is to be.
+   * For logins of your own: `return app.jwtSession.deliver(reply, await app.jwtSession.login(user, request))`.
+   * @throws `OPTION_INVALID` when the claims make a cookie that browsers would drop.
+   */
+  deliver (reply: FastifyReply, tokens: TokenAnswer): object
+  /** Removes the cookies with tokens from the client, when `locations` has `'cookie'`. Sessions are ended by `revoke`, not by this. */
+  clearCookies (reply: FastifyReply): void
   /** What a token says, **unverified**: anyone can write anything into it. `null` when it is not a token at all. */
   decode (token: string): { header: Record<string, unknown>, claims: Record<string, unknown> } | null
   /**

@@ -1,22 +1,28 @@
 import type { FastifyInstance } from 'fastify'
+import { isFromOwnPages } from '../csrf'
+import { deliver, tokenAnswers } from '../deliver'
 import { findByCredentials, login } from '../login'
-import { errorAnswer, loginBody, tokenAnswer } from '../schemas'
+import { errorAnswer, loginBody } from '../schemas'
 import type { Parts, RouteSettings } from '../parts'
 
 /** `POST /login`: credentials for tokens. */
 export function loginRoute (app: FastifyInstance, parts: Parts, { url, config }: RouteSettings): void {
-  const { transport, usernameField } = parts.settings
+  const { settings } = parts
+  const { transport, usernameField } = settings
   const schema = {
     summary: 'Log in',
     operationId: 'login',
     tags: ['session'],
     security: [],
     body: loginBody(usernameField),
-    response: { 200: tokenAnswer, '4xx': errorAnswer, '5xx': errorAnswer }
+    response: { 200: tokenAnswers(settings), '4xx': errorAnswer, '5xx': errorAnswer }
   }
   app.post<{ Body: { password: string, [usernameField: string]: string } }>(url, { schema, config }, async (request, reply) => {
+    const delivery = transport.deliver(request)
+    // Another site could log its visitors in to an account of its own. It cannot send JSON unasked, so silence proves enough.
+    if (delivery === 'cookie') isFromOwnPages(transport.csrf, request)
     const { [usernameField]: username, password } = request.body
     const user = await findByCredentials(parts, username as string, password, request)
-    return transport.deliver(reply, await login(parts, user, request))
+    return deliver(settings, reply, await login(parts, user, request, delivery), delivery)
   })
 }

@@ -1,51 +1,66 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { authorize } from '../access'
+import { authorize, findToken } from '../access'
 import { now } from '../clock'
+import { refuseForgery } from '../csrf'
+import { isJson } from '../deliver'
 import { sessionError } from '../errors'
 import { authorizationHeader, emptyAnswer, errorAnswer, logoutBody } from '../schemas'
 import type { Parts, RouteSettings } from '../parts'
 import type { SessionRef } from '../../types'
 
+interface Body {
+  refresh_token?: string
+  everywhere?: boolean
+}
+
 /** `POST /logout`: ends the session that a token names, expired or not; with `everywhere` all sessions of its subject. */
 export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config }: RouteSettings): void {
   const { sessions, settings: { transport } } = parts
+  const { cookies } = transport
   const schema = {
     summary: 'Log out',
     operationId: 'logout',
     tags: ['session'],
-    security: [{ bearerAuth: [] }],
+    security: [{ bearerAuth: [] }, ...(cookies === undefined ? [] : [{ accessCookie: [] }, { refreshCookie: [] }])],
     headers: authorizationHeader,
     body: logoutBody,
     response: { 204: emptyAnswer, '4xx': errorAnswer, '5xx': errorAnswer }
   }
-  app.post<{ Body?: { everywhere?: boolean } }>(url, { schema, config }, async (request, reply) => {
+  app.post<{ Body?: Body | null }>(url, { schema, config }, async (request, reply) => {
     const session = namedSession(parts, request)
     if (request.body?.everywhere) {
-      const token = transport.accessToken(request)
-      if (token === undefined) throw sessionError('TOKEN_MISSING')
-      const { subject, sessionId } = await authorize(parts, token, transport.location)
+      const access = findToken(parts, request)
+      if (access === undefined) throw sessionError('TOKEN_MISSING')
+      const { subject, sessionId } = await authorize(parts, access.token, null)
       // This session last: who is told that it failed has to be able to try again.
       await sessions.revokeAll(subject, 'logout', sessionId)
       await sessions.revoke({ id: sessionId, subject }, 'logout')
     } else {
       await sessions.revoke(session, 'logout')
     }
+    cookies?.clear(reply)
     return await reply.code(204).send()
   })
 }
 
 /** The session that the tokens of a request name. A token that does not verify names none. */
-function namedSession ({ tokens, settings: { transport } }: Parts, request: FastifyRequest): SessionRef {
-  const accessToken = transport.accessToken(request)
-  const refreshToken = transport.refreshToken(request)
-  if (accessToken === undefined && refreshToken === undefined) throw sessionError('TOKEN_MISSING')
+function namedSession (parts: Parts, request: FastifyRequest<{ Body?: Body | null }>): SessionRef {
+  const { tokens, settings: { transport } } = parts
+  const found = findToken(parts, request)
+  const inBody = request.body?.refresh_token
+  const inCookie = transport.cookies?.findRefresh(request)
+  const refreshToken = inBody ?? inCookie
+  if (found === undefined && refreshToken === undefined) throw sessionError('TOKEN_MISSING')
 
-  const access = accessToken === undefined ? undefined : tokens.access.verify(accessToken, now())
+  const access = found && tokens.access.verify(found.token, now())
   const refresh = refreshToken === undefined ? undefined : tokens.refresh.verify(refreshToken, now())
   const claims = access?.claims ?? refresh?.claims
   if (claims === undefined) throw sessionError('TOKEN_INVALID')
-  if (access !== undefined && refresh !== undefined && access.claims.sid !== refresh.claims.sid) {
+  const isAmbiguous = inBody !== undefined && inCookie !== undefined && inBody !== inCookie
+  if (isAmbiguous || (access !== undefined && refresh !== undefined && access.claims.sid !== refresh.claims.sid)) {
     throw sessionError('REQUEST_INVALID', { token: true })
   }
+  // Another site can make a browser send cookies, but neither a header of its choice nor a token that it does not know.
+  if (inBody === undefined && found?.location !== 'header') refuseForgery(transport.csrf, request, claims.csrf, isJson(request))
   return { id: claims.sid, subject: claims.sub }
 }

@@ -1,21 +1,39 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { deliver, tokenAnswers } from '../deliver'
+import { isSessionError, sessionError } from '../errors'
 import { refresh } from '../refresh'
-import { errorAnswer, refreshBody, tokenAnswer } from '../schemas'
+import { errorAnswer, refreshBody, refreshBodyOrCookie } from '../schemas'
 import type { Parts, RouteSettings } from '../parts'
 
 /** `POST /refresh`: a refresh token for new tokens (RFC 6749 section 6). */
 export function refreshRoute (app: FastifyInstance, parts: Parts, { url, config }: RouteSettings): void {
-  const { transport } = parts.settings
+  const { settings } = parts
+  const { cookies } = settings.transport
   const schema = {
     summary: 'Renew the tokens of a session',
     operationId: 'refresh',
     tags: ['session'],
-    security: [],
-    body: refreshBody,
-    response: { 200: tokenAnswer, '4xx': errorAnswer, '5xx': errorAnswer }
+    security: cookies === undefined ? [] : [{}, { refreshCookie: [] }],
+    body: cookies === undefined ? refreshBody : refreshBodyOrCookie,
+    response: { 200: tokenAnswers(settings), '4xx': errorAnswer, '5xx': errorAnswer }
   }
-  app.post(url, { schema, config }, async (request, reply) => {
-    const token = transport.refreshToken(request) as string
-    return transport.deliver(reply, await refresh(parts, token, request))
+  app.post<{ Body?: { refresh_token?: string } | null }>(url, { schema, config }, async (request, reply) => {
+    const inBody = request.body?.refresh_token
+    const inCookie = cookies?.findRefresh(request)
+    if (inBody !== undefined && inCookie !== undefined && inBody !== inCookie) throw sessionError('REQUEST_INVALID', { token: true })
+    // Only where there are cookies does the schema let both be absent: the cookie ends with its token.
+    const token = inCookie ?? inBody ?? ''
+    if (inCookie === undefined) return deliver(settings, reply, await refresh(parts, token, request), 'body')
+    return deliver(settings, reply, await clearing(reply, refresh(parts, token, request, 'cookie')), 'cookie')
   })
+
+  /** Takes the cookies from a client whose session is over for good. */
+  async function clearing<T> (reply: FastifyReply, answer: Promise<T>): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      if (isSessionError(error) && error.code === 'FST_JWT_SESSION_REFRESH_TOKEN_INVALID') cookies?.clear(reply)
+      throw error
+    }
+  }
 }

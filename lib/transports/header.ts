@@ -1,34 +1,30 @@
 import { sessionError } from '../errors'
-import type { Transport } from '../../types'
+import type { GuardRequest } from '../../types'
 
-const NAME = 'authorization'
+/** Finds the access token in a header, behind one of the schemes (RFC 6750 section 2.1). */
+export function headerLocation (name: string, schemes: readonly string[]): (request: GuardRequest) => string | undefined {
+  const announced = schemes.filter((scheme) => scheme !== '').map((scheme) => scheme.toLowerCase())
+  const isBare = announced.length < schemes.length
 
-/** Access tokens in the `Authorization` header (RFC 6750 section 2.1), refresh tokens in the body, answers in the body. */
-export const headerTransport: Transport = {
-  location: 'header',
-
-  accessToken ({ headers, raw }) {
-    const value = headers.authorization
+  return ({ headers, raw }) => {
+    const value = headers[name]
     if (value === undefined) return undefined
     // Node drops all but the first, in silence; whoever is in front of it may have looked at another.
-    if (isRepeated(raw.rawHeaders)) throw sessionError('REQUEST_INVALID', { token: true })
-    // Another scheme is not ours to judge. What only begins like ours is a bad token, and not an absent one.
-    if (value.slice(0, 6).toLowerCase() !== 'bearer') return undefined
-    return value[6] === ' ' ? value.slice(7) : ''
-  },
-
-  refreshToken ({ body }) {
-    return (body as { refresh_token?: string } | null | undefined)?.refresh_token
-  },
-
-  deliver: (_reply, answer) => answer
+    if (typeof value !== 'string' || isRepeated(raw.rawHeaders, name)) throw sessionError('REQUEST_INVALID', { token: true })
+    for (const scheme of announced) {
+      // What only begins like a scheme of ours is a bad token, and not an absent one.
+      if (value.slice(0, scheme.length).toLowerCase() === scheme) return value[scheme.length] === ' ' ? value.slice(scheme.length + 1) : ''
+    }
+    // Another scheme is not ours to judge.
+    return isBare ? value : undefined
+  }
 }
 
-function isRepeated (rawHeaders: readonly string[]): boolean {
+function isRepeated (rawHeaders: readonly string[], wanted: string): boolean {
   let count = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string
-    if (name.length === NAME.length && name.toLowerCase() === NAME) count++
+    if (name.length === wanted.length && name.toLowerCase() === wanted) count++
   }
   return count > 1
 }

@@ -1,0 +1,80 @@
+import type { FastifyReply } from 'fastify'
+import { optionInvalid, sessionError } from '../errors'
+import type { GuardRequest, TokenAnswer } from '../../types'
+
+/** What browsers keep of a name and a value together, in bytes (RFC 6265bis section 5.6). */
+const LIMIT = 4096
+
+export interface CookieSettings {
+  readonly accessName: string
+  readonly refreshName: string
+  readonly refreshPaths: readonly string[]
+  readonly sameSite: 'lax' | 'strict' | 'none'
+  readonly secure: boolean
+  readonly domain: string | undefined
+  readonly persistent: boolean
+}
+
+/** The part of @fastify/cookie that is used. */
+export type Serialize = (name: string, value: string, attributes: object) => string
+
+/** Tokens in cookies that no script can read. */
+export interface CookieTransport {
+  /** @throws `REQUEST_INVALID` when the request has several of different value. */
+  findAccess (request: GuardRequest): string | undefined
+  /** @throws `REQUEST_INVALID` when the request has several of different value. */
+  findRefresh (request: GuardRequest): string | undefined
+  /** @throws `OPTION_INVALID` when browsers would drop the cookies for their length. */
+  requireFit (answer: TokenAnswer): void
+  set (reply: FastifyReply, answer: TokenAnswer): void
+  clear (reply: FastifyReply): void
+}
+
+export function cookieTransport (settings: CookieSettings, serialize: Serialize): CookieTransport {
+  const { accessName, refreshName, refreshPaths, sameSite, secure, domain, persistent } = settings
+  const common = { httpOnly: true, secure, sameSite, ...(domain === undefined ? {} : { domain }) }
+
+  function write (reply: FastifyReply, name: string, value: string, path: string, maxAge: number): void {
+    const lifetime = persistent || maxAge === 0 ? { maxAge } : {}
+    reply.header('set-cookie', serialize(name, value, { ...common, path, ...lifetime }))
+  }
+
+  function writeBoth (reply: FastifyReply, access: [value: string, maxAge: number], refresh: [value: string, maxAge: number]): void {
+    write(reply, accessName, access[0], '/', access[1])
+    for (const path of refreshPaths) write(reply, refreshName, refresh[0], path, refresh[1])
+  }
+
+  return {
+    findAccess: ({ headers }) => valueOf(headers.cookie, accessName),
+    findRefresh: ({ headers }) => valueOf(headers.cookie, refreshName),
+
+    requireFit (answer) {
+      if (accessName.length + answer.access_token.length > LIMIT || refreshName.length + answer.refresh_token.length > LIMIT) {
+        throw optionInvalid('claims', `make a cookie of more than ${LIMIT} bytes`, 'Keep ids in the token and look the rest up')
+      }
+    },
+
+    set (reply, answer) {
+      writeBoth(reply, [answer.access_token, answer.expires_in], [answer.refresh_token, answer.refresh_expires_in])
+    },
+
+    clear (reply) {
+      writeBoth(reply, ['', 0], ['', 0])
+    }
+  }
+}
+
+/** The value of a cookie. Other hosts of the domain may have set one of the same name: different values are a conflict, not a choice. */
+function valueOf (header: string | string[] | undefined, name: string): string | undefined {
+  if (typeof header !== 'string') return undefined
+  let found: string | undefined
+  for (const pair of header.split(';')) {
+    const end = pair.indexOf('=')
+    if (end < 0 || pair.slice(0, end).trim() !== name) continue
+    const value = pair.slice(end + 1).trim()
+    if (found !== undefined && found !== value) throw sessionError('REQUEST_INVALID', { token: true })
+    found = value
+  }
+  // Some clients keep a cleared cookie as an empty one.
+  return found === '' ? undefined : found
+}
