@@ -12,6 +12,7 @@ import { createJwtSession } from './jwt-session'
 import { readOptions } from './options'
 import { PARTS, type Parts } from './parts'
 import { addRoutes } from './routes'
+import { protectAll } from './protect-all'
 import { createSessions } from './sessions'
 import { boundedStore } from './stores/bounded'
 import { liveSessions } from './stores/live'
@@ -68,6 +69,7 @@ async function fastifyJwtSession (
     if (errors.isSessionError(error)) reply.headers(error.headers)
     done()
   })
+  if (settings.protectAll) protectAll(app)
   await addRoutes(app, parts)
 }
 
@@ -79,6 +81,7 @@ declare namespace fastifyJwtSession {
   export import AuthenticateOptions = contract.AuthenticateOptions
   export import AuthorizationOptions = contract.AuthorizationOptions
   export import Awaitable = contract.Awaitable
+  export import BodySchema = contract.BodySchema
   export import ChooseDelivery = contract.ChooseDelivery
   export import ClaimChoice = contract.ClaimChoice
   export import ClaimRequirement = contract.ClaimRequirement
@@ -93,6 +96,7 @@ declare namespace fastifyJwtSession {
   export import GuardRequest = contract.GuardRequest
   export import JwtSession = contract.JwtSession
   export import JwtSessionOptions = contract.JwtSessionOptions
+  export import NewUser = contract.NewUser
   export import Passwords = contract.Passwords
   export import RefreshRefusal = contract.RefreshRefusal
   export import RequireClaims = contract.RequireClaims

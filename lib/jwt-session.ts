@@ -1,8 +1,8 @@
 import { authorize } from './access'
 import { deliver } from './deliver'
-import { sessionError } from './errors'
 import { login } from './login'
 import { refresh } from './refresh'
+import { hashPassword } from './register'
 import type { Parts } from './parts'
 import type { JwtSession } from '../types'
 
@@ -22,14 +22,6 @@ export function createJwtSession (parts: Parts): JwtSession {
     revokeAll: async (subject, { except } = {}) => await sessions.revokeAll(subject, 'called', except),
     list: async (subject) => await sessions.list(subject),
     verifyPassword: async (password, passwordHash) => await passwords.verify(password, passwordHash) === true,
-
-    async hashPassword (password) {
-      try {
-        if (typeof password !== 'string' || password === '') throw new RangeError('a password is a string that is not empty')
-        return await passwords.hash(password)
-      } catch (cause) {
-        throw cause instanceof RangeError ? sessionError('REQUEST_INVALID', { cause }) : cause
-      }
-    }
+    hashPassword: async (password) => await hashPassword(settings, password)
   })
 }

@@ -1,17 +1,11 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Emit } from './events'
+import type { RoutesSettings } from './route-options'
 import type { SessionSettings, Sessions } from './sessions'
 import type { LiveSettings } from './stores/live'
 import type { TokenSettings, Tokens } from './tokens'
 import type { TransportSettings } from './transport-options'
 import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, UserLookup } from '../types'
-import type { FastifyContextConfig } from 'fastify'
-
-/** A route that is switched on. */
-export interface RouteSettings {
-  readonly url: string
-  readonly config: FastifyContextConfig
-}
 
 /** The options after their check, with every default in place. */
 export interface Settings {
@@ -26,16 +20,12 @@ export interface Settings {
   readonly passwords: Passwords
   readonly transport: TransportSettings
   readonly loadUser: boolean | 'lazy'
+  readonly protectAll: boolean
   readonly claims: (user: SessionUser, context: ClaimsContext) => Awaitable<object>
   readonly claimsSchema: TSchema | undefined
   readonly presentUser: ((user: SessionUser) => Awaitable<unknown>) | undefined
   readonly usernameField: string
-  readonly routes: {
-    readonly prefix: string
-    readonly login: RouteSettings | undefined
-    readonly refresh: RouteSettings | undefined
-    readonly logout: RouteSettings | undefined
-  }
+  readonly routes: RoutesSettings
   /** What the options hold that works but should be looked at; for the log. */
   readonly warnings: readonly string[]
 }

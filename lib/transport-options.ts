@@ -1,5 +1,5 @@
 import { optionInvalid } from './errors'
-import { refuseUnknown } from './option-values'
+import { readBoolean, refuseUnknown } from './option-values'
 import { cookieTransport, type CookieTransport, type Serialize } from './transports/cookie'
 import { headerLocation } from './transports/header'
 import { parameterLocation } from './transports/parameter'
@@ -86,9 +86,7 @@ function readAuthorization (authorization: AuthorizationOptions): (request: Guar
 function readCookie (cookie: CookieOptions, paths: readonly string[]): CookieTransport {
   refuseUnknown('cookie', cookie, ['accessName', 'refreshName', 'refreshPaths', 'sameSite', 'secure', 'domain', 'persistent'])
   const { secure = true, persistent = true, sameSite = 'lax', domain } = cookie
-  for (const [name, value] of Object.entries({ secure, persistent })) {
-    if (typeof value !== 'boolean') throw optionInvalid(`cookie.${name}`, 'is not a boolean', 'Give true or false')
-  }
+  for (const [name, value] of Object.entries({ secure, persistent })) readBoolean(`cookie.${name}`, value)
   if (!SAME_SITE.includes(sameSite)) throw optionInvalid('cookie.sameSite', `is none of ${SAME_SITE.join(', ')}`, 'Give one of these')
   if (sameSite === 'none' && !secure) throw optionInvalid('cookie.sameSite', "is 'none' without secure, which browsers drop", 'Leave secure out')
   if (domain !== undefined && !/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i.test(domain)) throw optionInvalid('cookie.domain', 'is not a domain', "Give one like 'example.com'")

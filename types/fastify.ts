@@ -1,4 +1,4 @@
-import type { Authenticate, RequireClaims } from './guards'
+import type { Authenticate, AuthenticateOptions, RequireClaims } from './guards'
 import type { JwtSessionOptions } from './options'
 import type { Auth, JwtSession, RegisteredClaims } from './session'
 import type { SessionUser } from './users'
@@ -29,6 +29,11 @@ declare module 'fastify' {
       plugin: JwtSessionPlugin | Promise<{ default: JwtSessionPlugin }>,
       options: JwtSessionOptions<User, Claims>
     ): T
+  }
+
+  interface FastifyContextConfig {
+    /** With the option `protectAll`: `false` for a route that anyone may call, or what its guard asks for. */
+    authenticate?: false | AuthenticateOptions
   }
 
   interface FastifyInstance {

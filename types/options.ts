@@ -7,8 +7,23 @@ import type { RevocationStore } from './store'
 /** A key of at least 32 bytes, best made by `openssl rand -base64 32`. A string counts in UTF-8. */
 export type Secret = string | Buffer
 
-/** `false` switches a route off; a string is its path; an object may also carry the route's Fastify `config`. */
-export type RouteOption = false | string | { path?: string, config?: FastifyContextConfig }
+/** `false` switches a route off, `true` on; a string is its path. */
+export type RouteOption = boolean | string | {
+  path?: string
+  /** Fastify's `config` of the route: for a rate limiter, say. */
+  config?: FastifyContextConfig
+  /**
+   * A TypeBox object schema of what the body holds beside what the route reads itself. `userLookup.findByUsername` finds it in
+   * `request.body`, `userLookup.create` in its input.
+   */
+  bodySchema?: BodySchema
+}
+
+/** An object schema of TypeBox, described like `ClaimsSchema`. */
+export interface BodySchema {
+  readonly type: 'object'
+  readonly properties: object
+}
 
 /** An object schema of TypeBox, described: its packages for `import` and for `require` have different types for the same thing. */
 export interface ClaimsSchema<Claims> {
@@ -116,6 +131,13 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
    * @default false
    */
   loadUser?: boolean | 'lazy'
+  /**
+   * Guards every route of the context that the plugin is registered in, and of those below, by `authenticate`, also routes that
+   * were declared before. The plugin's own routes are left as they are. A route says otherwise in its `config`:
+   * `config: { authenticate: false }`, or `{ authenticate: { optional: true } }` and other requirements.
+   * @default false
+   */
+  protectAll?: boolean
   /** The name of the first field of the login body: `'email'`, say. @default 'username' */
   usernameField?: string
   /** What the token answers tell of the user, as their `user`. Return what the client may know, never the whole user. @default nothing */
@@ -130,5 +152,9 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
     refresh?: RouteOption
     /** @default '/logout' */
     logout?: RouteOption
+    /** `POST`, makes a user and logs in; needs `userLookup.create`. @default false; '/register' when `true` */
+    register?: RouteOption
+    /** `GET` lists the sessions of the subject, `DELETE` of `…/:id` ends one. @default false; '/sessions' when `true` */
+    sessions?: RouteOption
   }
 }

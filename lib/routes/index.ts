@@ -7,6 +7,8 @@ import { sessionError } from '../errors'
 import { loginRoute } from './login'
 import { logoutRoute } from './logout'
 import { refreshRoute } from './refresh'
+import { registerRoute } from './register'
+import { sessionsRoutes } from './sessions'
 import type { Parts } from '../parts'
 
 /** Above every body that makes sense here. */
@@ -17,7 +19,7 @@ const BODY_LIMIT = 16_384
  * forbid caches to keep the answer.
  */
 export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<void> {
-  const { prefix, login, refresh, logout } = parts.settings.routes
+  const { prefix, login, refresh, logout, register, sessions } = parts.settings.routes
   const errorHandlerSoFar = app.errorHandler
 
   await app.register(async (scope) => {
@@ -49,6 +51,8 @@ export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<vo
     if (login !== undefined) loginRoute(scope, parts, login)
     if (refresh !== undefined) refreshRoute(scope, parts, refresh)
     if (logout !== undefined) logoutRoute(scope, parts, logout)
+    if (register !== undefined) registerRoute(scope, parts, register)
+    if (sessions !== undefined) sessionsRoutes(scope, parts, sessions)
   }, { prefix })
 }
 
