@@ -17,6 +17,8 @@ export interface TransportSettings {
   /** How a login is answered. */
   readonly deliver: ChooseDelivery
   readonly csrf: CsrfSettings
+  /** Where tokens travel, in the words of OpenAPI. */
+  readonly securitySchemes: Readonly<Record<string, object>>
 }
 
 interface TransportOptions {
@@ -56,7 +58,8 @@ export function readTransport (options: TransportOptions, paths: readonly string
     find: { header: readAuthorization(options.authorization ?? {}), cookie: findCookie, query: parameterLocation('query'), body: parameterLocation('body') },
     cookies,
     deliver: typeof deliver === 'function' ? checked(deliver) : () => deliver,
-    csrf: readCsrf(options.csrf ?? {})
+    csrf: readCsrf(options.csrf ?? {}),
+    securitySchemes: { bearerAuth: bearerScheme(options.authorization ?? {}), ...cookies?.securitySchemes }
   })
 
   function findCookie (request: GuardRequest): string | undefined {
@@ -81,6 +84,12 @@ function readAuthorization (authorization: AuthorizationOptions): (request: Guar
   if (!Array.isArray(schemes) || schemes.length === 0) throw optionInvalid('authorization.schemes', 'is not a list of schemes', "Give one like ['Bearer']")
   for (const scheme of schemes) if (scheme !== '') readName('authorization.schemes', scheme)
   return headerLocation(header.toLowerCase(), schemes)
+}
+
+function bearerScheme ({ header = 'authorization', schemes: [scheme] = ['Bearer'] }: AuthorizationOptions): object {
+  return header.toLowerCase() === 'authorization' && scheme?.toLowerCase() === 'bearer'
+    ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
+    : { type: 'apiKey', in: 'header', name: header }
 }
 
 function readCookie (cookie: CookieOptions, paths: readonly string[]): CookieTransport {

@@ -28,6 +28,8 @@ export interface CookieTransport {
   requireFit (answer: TokenAnswer): void
   set (reply: FastifyReply, answer: TokenAnswer): void
   clear (reply: FastifyReply): void
+  /** The cookies in the words of OpenAPI. */
+  readonly securitySchemes: Readonly<Record<'accessCookie' | 'refreshCookie', object>>
 }
 
 export function cookieTransport (settings: CookieSettings, serialize: Serialize): CookieTransport {
@@ -45,6 +47,10 @@ export function cookieTransport (settings: CookieSettings, serialize: Serialize)
   }
 
   return {
+    securitySchemes: {
+      accessCookie: { type: 'apiKey', in: 'cookie', name: accessName },
+      refreshCookie: { type: 'apiKey', in: 'cookie', name: refreshName }
+    },
     findAccess: ({ headers }) => valueOf(headers.cookie, accessName),
     findRefresh: ({ headers }) => valueOf(headers.cookie, refreshName),
 
