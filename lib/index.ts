@@ -97,6 +97,8 @@ declare namespace fastifyJwtSession {
   export import JwtSession = contract.JwtSession
   export import JwtSessionOptions = contract.JwtSessionOptions
   export import NewUser = contract.NewUser
+  export import OneTimeToken = contract.OneTimeToken
+  export import OneTimeTokenClaims = contract.OneTimeTokenClaims
   export import Passwords = contract.Passwords
   export import RefreshRefusal = contract.RefreshRefusal
   export import RequireClaims = contract.RequireClaims

@@ -1,6 +1,7 @@
 import { authorize } from './access'
 import { deliver } from './deliver'
 import { login } from './login'
+import { consumeOneTimeToken, issueOneTimeToken } from './one-time-tokens'
 import { refresh } from './refresh'
 import { hashPassword } from './register'
 import type { Parts } from './parts'
@@ -21,6 +22,8 @@ export function createJwtSession (parts: Parts): JwtSession {
     revoke: async ({ id, subject }) => await sessions.revoke({ id, subject }, 'called'),
     revokeAll: async (subject, { except } = {}) => await sessions.revokeAll(subject, 'called', except),
     list: async (subject) => await sessions.list(subject),
+    issueOneTimeToken: async (token) => await issueOneTimeToken(parts, token),
+    consumeOneTimeToken: async (token, use) => await consumeOneTimeToken(parts, token, use),
     verifyPassword: async (password, passwordHash) => await passwords.verify(password, passwordHash) === true,
     hashPassword: async (password) => await hashPassword(settings, password)
   })

@@ -3,7 +3,7 @@ import fastifyJwt from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import { optionInvalid } from './errors'
 import { freezeDeep } from './frozen'
-import type { AccessTokenClaims, Secret } from '../types'
+import type { AccessTokenClaims, OneTimeTokenClaims, Secret } from '../types'
 
 /** The longest token that is issued or looked at, in characters. Node refuses headers beyond 16 KiB in all. */
 export const MAX_TOKEN_LENGTH = 8192
@@ -45,6 +45,7 @@ export interface TokenKind<Claims> {
 export interface Tokens {
   readonly access: TokenKind<AccessTokenClaims>
   readonly refresh: TokenKind<RefreshTokenClaims>
+  readonly once: TokenKind<OneTimeTokenClaims>
   /** Whether a token that was verified has expired. */
   isExpired (claims: { readonly exp: number }, now: number): boolean
   /** What a token says, unverified; null when it is not one. */
@@ -81,7 +82,7 @@ let registrations = 0
 export async function createTokens (app: FastifyInstance, settings: TokenSettings): Promise<Tokens> {
   const { issuer, audience, clockTolerance } = settings
   const registration = registrations++
-  const rings = { 'at+jwt': [] as Jwt[], 'rt+jwt': [] as Jwt[] }
+  const rings = { 'at+jwt': [] as Jwt[], 'rt+jwt': [] as Jwt[], 'ot+jwt': [] as Jwt[] }
 
   await app.register(async (hidden) => {
     for (const [index, secret] of settings.secrets.entries()) {
@@ -121,7 +122,7 @@ export async function createTokens (app: FastifyInstance, settings: TokenSetting
       : typeof aud === 'string' && audience.includes(aud)
   }
 
-  function kind<Kind extends AccessTokenClaims | RefreshTokenClaims> (
+  function kind<Kind extends AccessTokenClaims | RefreshTokenClaims | OneTimeTokenClaims> (
     typ: keyof typeof rings, use: Kind['token_use'], isSound: (claims: Claims) => boolean
   ): TokenKind<Kind> {
     const ring = rings[typ]
@@ -153,6 +154,7 @@ export async function createTokens (app: FastifyInstance, settings: TokenSetting
       (fresh === undefined || fresh === true) &&
       (exp as number) - (iat as number) <= settings.accessLifetime),
     refresh: kind<RefreshTokenClaims>('rt+jwt', 'refresh', ({ jti, sid, gen }) => jti === refreshTokenId(sid as string, gen as number)),
+    once: kind<OneTimeTokenClaims>('ot+jwt', 'once', ({ purpose }) => typeof purpose === 'string'),
     isExpired: (claims, now) => claims.exp + clockTolerance <= now,
     decode (token) {
       if (!COMPACT.test(token)) return null

@@ -151,6 +151,7 @@ const surroundings = {
       } }
       const pool: { query<Row> (sql: string, values: unknown[]): Promise<{ rows: Row[] }> }
       function alarm (message: string): void
+      function mail (address: string, text: string): Promise<void>
       function emptyDatabase (): Promise<{ connect (): object, close (): void }>
       function myStore (connection: object): import('fastify-jwt-session').RevocationStore
     }

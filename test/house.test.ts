@@ -17,7 +17,7 @@ const rings: { files: RegExp, own?: boolean }[] = [
   { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable|record)$/, own: true },
   { files: /^lib\/(?:stores\/.*|transports\/.*|passwords|policy|claims|csrf|events|secrets|option-values|users|conformance.*)$/ },
   { files: /^lib\/(?:sessions|tokens|route-options|transport-options)$/ },
-  { files: /^lib\/(?:parts|issue|access|deliver|login|register|refresh|hooks|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
+  { files: /^lib\/(?:parts|issue|access|deliver|login|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
   { files: /^lib\/options$/ },
   { files: /^lib\/index$/ }
 ]
