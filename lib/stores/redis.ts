@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { now } from '../clock'
 import { optionInvalid } from '../errors'
 import { freezeDeep } from '../frozen'
 import { redisConnection, type RedisClient, type RedisConnection } from './redis-client'
-import { watchChannel } from './redis-watch'
+import { keepSubscribed } from './subscription'
 import type { RevocationStore, SessionRecord, SessionState } from '../../types'
 
 export type { RedisClient }
@@ -141,7 +141,7 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
   if (subscriber === undefined) return store
 
   const publish = (to: string, message: string): Promise<unknown> => send(undefined, 'PUBLISH', to, message)
-  return { ...store, watch: (on) => watchChannel({ channel, subscriber, publish }, on) }
+  return { ...store, watch: (on) => keepSubscribed({ channel, echoChannel: `${channel}:${randomUUID()}`, subscriber, publish }, on) }
 }
 
 /** The revocation stands on this server; looking again would call that enough. */
