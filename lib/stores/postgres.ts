@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { now } from '../clock'
 import { optionInvalid } from '../errors'
+import { isRecord } from '../record'
 import { encodeRevoked, subscriberOf } from './postgres-link'
 import { acceptPool, opener, type PostgresClient, type PostgresClientConfig, type PostgresPool, type PostgresResult } from './postgres-pool'
 import { keepSubscribed } from './subscription'
@@ -62,6 +63,7 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
   const qualified = (name: string) => schema === undefined ? `"${name}"` : `"${schema}"."${name}"`
   const place = qualified(table)
   const subscriber = subscriberOf(opener(pool, listen))
+  let isTold = false
 
   async function ask (text: string, values: unknown[], timeout = QUERY_TIMEOUT_MS): Promise<PostgresResult> {
     for (let attempt = 1; ; attempt++) {
@@ -77,6 +79,16 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * attempt))
       }
     }
+  }
+
+  /** What cannot be read counts as absent, which ends that session and no other. */
+  function recordsIn (rows: any[]): SessionRecord[] {
+    const records = rows.map(recordOf).filter(isRecord)
+    if (records.length < rows.length && !isTold) {
+      isTold = true
+      process.emitWarning(`fastify-jwt-session: postgresStore: ${place} holds something that is no record of a session. What is no record counts as revoked; this is said once`)
+    }
+    return records
   }
 
   const insert = `insert into ${place} (id, subject, revision, expires_at, revoked, state)
@@ -116,7 +128,7 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
       const ids = refs.filter(({ id, subject }) => canKeep(id) && canKeep(subject)).map(({ id }) => id)
       if (ids.length === 0) return []
       const { rows } = await ask(`select ${COLUMNS} from ${place} where id = any($1::text[])`, [ids])
-      return rows.map(recordOf)
+      return recordsIn(rows)
     },
 
     async write ({ id, subject, revision, expiresAt, revoked, state }, expected) {
@@ -136,7 +148,7 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
       if (!canKeep(subject)) return []
       const text = `select ${COLUMNS} from ${place} where subject = $1 and not revoked and expires_at > $2`
       const { rows } = await ask(text, [subject, now()])
-      return rows.map(recordOf)
+      return recordsIn(rows)
     },
 
     watch (on) {

@@ -201,6 +201,25 @@ databaseTest('revoked is final and stays in the table', async (t, { store, pool,
   t.equal(await store.write(session('b'), 0), false)
 })
 
+databaseTest('what is no record ends that session alone, is told once, and is not written over', async (t, { store, pool, schema }) => {
+  const warned: string[] = []
+  const { emitWarning } = process
+  process.emitWarning = (warning) => { warned.push(String(warning)) }
+  t.teardown(() => { process.emitWarning = emitWarning })
+  const good = session('good')
+  for (const one of [good, session('a')]) await store.write(one, 0)
+  for (const change of ["state = '5'", "state = 'null'", "state = '{}'", "expires_at = 'NaN'", "expires_at = 'Infinity'", 'revision = 0']) {
+    await pool.query(`update "${schema}".fastify_jwt_session set ${change} where id = 'a'`)
+    t.strictSame(await store.read([session('a'), good]), [good], change)
+    t.strictSame(await store.list('alice'), [good], change)
+    t.equal(await store.write(session('a'), 0), false)
+    await pool.query(`update "${schema}".fastify_jwt_session set revision = 1, expires_at = $1, state = $2 where id = 'a'`, [good.expiresAt, good.state])
+    t.equal((await store.list('alice')).length, 2)
+  }
+  t.equal(warned.length, 1)
+  t.match(warned[0], `"${schema}"."fastify_jwt_session" holds something that is no record`)
+})
+
 databaseTest('list has everything that was acknowledged before, and only what is live', async (t, { store, another }) => {
   const other = another().store
   await store.write(session('x', { subject: 'bob' }), 0)
