@@ -44,6 +44,7 @@ export function keepSubscribed (source: SubscriptionSource, on: WatchHandlers): 
   let link = connect()
 
   function connect (): ReturnType<typeof openLink> {
+    const begun = performance.now()
     return openLink(source, {
       ...on,
       ready (proven) {
@@ -52,7 +53,8 @@ export function keepSubscribed (source: SubscriptionSource, on: WatchHandlers): 
       },
       ended (reason) {
         if (isClosed) return
-        // The very first attempt may fail for nothing: the client that publishes may be connecting, too.
+        // The very first attempt may fail at once for nothing: the client that publishes may be connecting, too.
+        if (performance.now() - begun > LONGEST_PAUSE_MS) failures ||= 1
         if (failures === 1) on.lost(reason)
         // Between half and all of a pause that doubles, so that many nodes do not come back in step.
         const pause = Math.min(LONGEST_PAUSE_MS, 25 * 2 ** Math.min(failures++, 10)) * (0.5 + Math.random() / 2)
