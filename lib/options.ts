@@ -49,6 +49,9 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
   const maxStaleness = options.session?.maxStaleness === undefined
     ? undefined
     : readDuration('session.maxStaleness', options.session.maxStaleness, '100ms', '5m')
+  if (maxStaleness !== undefined && store.watch !== undefined) {
+    throw optionInvalid('session.maxStaleness', 'has no effect on a store with watch', 'Leave it out: this store tells of revocations itself')
+  }
 
   return Object.freeze({
     tokens: {

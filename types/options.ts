@@ -86,8 +86,8 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
     /** How many live sessions a subject may have; a login beyond it ends the oldest. @default no limit */
     maxPerSubject?: number
     /**
-     * For stores without `watch` only: how late a node may notice what another one revoked, 100 milliseconds to 5 minutes.
-     * What a node revokes itself it knows at once. @default every request asks the store
+     * How late a node may notice what another one revoked, 100 milliseconds to 5 minutes. What a node revokes itself it knows at
+     * once. Refused with a store that has `watch`; pointless with one that answers at once. @default every request asks the store
      */
     maxStaleness?: Duration
   }
