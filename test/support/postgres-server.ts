@@ -55,8 +55,16 @@ export async function postgresServer (): Promise<PostgresServer | undefined> {
 
   function signal (name: 'SIGSTOP' | 'SIGCONT'): void {
     const { pid } = running as { pid: number }
+    // The parent first, so that it makes no more children.
+    process.kill(pid, name)
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
-    for (const each of [pid, ...children]) process.kill(each, name)
+    for (const child of children) {
+      try {
+        process.kill(child, name)
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
   }
 
   const server: PostgresServer = {
