@@ -151,6 +151,8 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
     rotate<Prepared extends object> (ref: SessionRef, presented: number, prepare: Prepare<Prepared>) {
       let overlapped = false
       return persist<Renewal<Prepared>>(async () => {
+        // A store that was restored or failed over may have forgotten what this node heard.
+        if (live.isBuried(ref.id)) return { refused: 'revoked' }
         const record = await find(ref)
         if (record === undefined) return { refused: 'unknown' }
         const { generation } = record.state

@@ -5,7 +5,8 @@ import t, { type Test } from 'tap'
 import { conformanceTests } from '../../lib/conformance'
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis'
 import { redisConnection, type NodeRedisClient } from '../../lib/stores/redis-client'
-import { installed, startProxy, startRedis, type PrivateServer } from '../support/redis-server'
+import { startProxy } from '../support/proxy'
+import { installed, startRedis, type PrivateServer } from '../support/redis-server'
 import type { RevocationStore, SessionRecord, WatchHandlers } from '../../types'
 
 interface Login { username: string, password: string }
