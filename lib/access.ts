@@ -8,7 +8,12 @@ import type { Auth, Awaitable, TokenLocation } from '../types'
  * Who an access token speaks for, after every check. Answers at once if the store does.
  * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SESSION_REVOKED`, `STORE_UNAVAILABLE`.
  */
-export function authorize ({ tokens, sessions }: Parts, token: string, source: TokenLocation | null): Awaitable<Auth> {
+export function authorize (parts: Parts, token: string, source: TokenLocation | null): Awaitable<Auth> {
+  const pending = parts.remote?.fetchFor(token)
+  return pending === undefined ? judge(parts, token, source) : pending.then(() => judge(parts, token, source))
+}
+
+function judge ({ tokens, sessions }: Parts, token: string, source: TokenLocation | null): Awaitable<Auth> {
   const time = now()
   const verified = tokens.access.verify(token, time)
   if (verified === undefined) throw sessionError('TOKEN_INVALID')

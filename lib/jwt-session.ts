@@ -7,9 +7,10 @@ import type { JwtSession } from '../types'
 
 /** The programmatic face of one registration: what the routes do, without HTTP. */
 export function createJwtSession (parts: Parts): JwtSession {
-  const { sessions, tokens, events, settings: { passwords } } = parts
+  const { sessions, tokens, ring, events, settings: { passwords } } = parts
   return Object.freeze<JwtSession>({
     events,
+    keys: ring.live,
     login: async (user, request) => await login(parts, user, request),
     refresh: async (refreshToken) => await refresh(parts, refreshToken, undefined),
     verify: async (accessToken) => await authorize(parts, accessToken, null),

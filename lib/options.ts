@@ -1,26 +1,30 @@
 import type { TSchema } from '@sinclair/typebox'
 import { optionInvalid } from './errors'
+import { readHeader } from './header-fields'
+import { readKeys, warningsOf } from './keys'
 import { readDuration, refuseUnknown } from './option-values'
 import { bcryptPasswords } from './passwords'
 import { INTERVALS } from './policy'
-import { isGuessable, readSecrets } from './secrets'
 import { assumedWatch } from './stores/assumed'
 import { memoryStore } from './stores/memory'
 import { headerTransport } from './transports/header'
+import { readVerifyOnly } from './verify-only'
 import type { RouteSettings, Settings } from './parts'
-import type { JwtSessionOptions, RouteOption } from '../types'
+import type { JwtSessionOptions, RouteOption, VerifyOnlyOptions } from '../types'
 
 const NAME = 'fastify-jwt-session'
 
 const KNOWN = [
-  'secret', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
+  'secret', 'keys', 'header', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
   'revocationStore', 'storeTimeout', 'passwords', 'locations', 'usernameField', 'presentUser', 'routes'
 ] as const satisfies readonly (keyof JwtSessionOptions)[]
 
 /** Checks the options, fills in the defaults, and copies all of it, so that nothing changes afterwards. */
-export function readOptions (options: JwtSessionOptions): Settings {
+export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions): Settings {
+  const verifyOnly = readVerifyOnly(given)
+  const options = verifyOnly?.options ?? given as JwtSessionOptions
   refuseUnknown('options', options, KNOWN)
-  const secrets = readSecrets(options.secret)
+  const keys = verifyOnly?.keys ?? readKeys(options, true)
   const passwords = options.passwords ?? bcryptPasswords()
   const store = options.revocationStore ?? memoryStore()
   requireMethods('userLookup', options.userLookup, ['findByUsername', 'findById'])
@@ -42,8 +46,11 @@ export function readOptions (options: JwtSessionOptions): Settings {
     : readDuration('session.maxStaleness', options.session.maxStaleness, '100ms', '5m')
 
   return Object.freeze({
+    keys,
+    header: readHeader(options.header),
+    verifyOnly,
+    saysNotBefore: options.accessToken?.nbf === true,
     tokens: {
-      secrets,
       issuer: readText('issuer', options.issuer ?? NAME),
       audience: readAudience(options.audience ?? NAME),
       clockTolerance,
@@ -67,13 +74,14 @@ export function readOptions (options: JwtSessionOptions): Settings {
     claimsSchema: options.claimsSchema as TSchema | undefined,
     presentUser: options.presentUser,
     usernameField: readUsernameField(options.usernameField ?? 'username'),
-    routes: readRoutes(options.routes ?? {}),
-    warnings: secrets.some(isGuessable) ? ['the secret looks like one that was made up by hand: use random bytes'] : []
+    routes: readRoutes(options.routes ?? {}, keys),
+    warnings: warningsOf(keys.keys)
   })
 }
 
 function readAccessLifetime (accessToken: NonNullable<JwtSessionOptions['accessToken']>): number {
-  refuseUnknown('accessToken', accessToken, ['expiresIn'])
+  refuseUnknown('accessToken', accessToken, ['expiresIn', 'nbf'])
+  if (typeof (accessToken.nbf ?? false) !== 'boolean') throw optionInvalid('accessToken.nbf', 'is not a boolean', 'Give true or false')
   return Math.floor(readDuration('accessToken.expiresIn', accessToken.expiresIn ?? '15m', '1s', '1d'))
 }
 
@@ -116,15 +124,20 @@ function readUsernameField (field: unknown): string {
   return field
 }
 
-function readRoutes (routes: NonNullable<JwtSessionOptions['routes']>): Settings['routes'] {
-  refuseUnknown('routes', routes, ['prefix', 'login', 'refresh', 'logout'])
+function readRoutes (routes: NonNullable<JwtSessionOptions['routes']>, { keys }: Settings['keys']): Settings['routes'] {
+  refuseUnknown('routes', routes, ['prefix', 'login', 'refresh', 'logout', 'jwks'])
   const { prefix = '' } = routes
   if (prefix !== '') readPath('routes.prefix', prefix)
+  const { jwks = false } = routes
+  if (jwks !== false && !keys.some(({ publicJwk }) => publicJwk !== undefined)) {
+    throw optionInvalid('routes.jwks', 'has no public key to show', 'Give keys with RS256, PS256, ES256 or EdDSA, or leave it off')
+  }
   return {
     prefix,
     login: readRoute('routes.login', routes.login, '/login'),
     refresh: readRoute('routes.refresh', routes.refresh, '/refresh'),
-    logout: readRoute('routes.logout', routes.logout, '/logout')
+    logout: readRoute('routes.logout', routes.logout, '/logout'),
+    jwks: readRoute('routes.jwks', jwks === true ? {} : jwks, '/.well-known/jwks.json')
   }
 }
 

@@ -1,5 +1,9 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Emit } from './events'
+import type { HeaderSettings } from './header-fields'
+import type { Ring } from './key-ring'
+import type { KeySettings } from './keys'
+import type { RemoteKeys, RemoteSettings } from './remote-keys'
 import type { SessionSettings, Sessions } from './sessions'
 import type { LiveSettings } from './stores/live'
 import type { TokenSettings, Tokens } from './tokens'
@@ -14,7 +18,13 @@ export interface RouteSettings {
 
 /** The options after their check, with every default in place. */
 export interface Settings {
+  readonly keys: KeySettings
+  /** What makes it a resource server, if it is one. */
+  readonly verifyOnly: { readonly remote: RemoteSettings | undefined, readonly isTrusting: boolean } | undefined
+  readonly header: HeaderSettings<(user: SessionUser, context: ClaimsContext) => Awaitable<object>>
   readonly tokens: TokenSettings
+  /** Whether access tokens say `nbf`. */
+  readonly saysNotBefore: boolean
   readonly sessions: SessionSettings
   readonly store: RevocationStore
   readonly storeTimeout: number
@@ -33,6 +43,7 @@ export interface Settings {
     readonly login: RouteSettings | undefined
     readonly refresh: RouteSettings | undefined
     readonly logout: RouteSettings | undefined
+    readonly jwks: RouteSettings | undefined
   }
   /** What the options hold that works but should be looked at; for the log. */
   readonly warnings: readonly string[]
@@ -42,7 +53,10 @@ export interface Settings {
 export interface Parts {
   readonly settings: Settings
   readonly sessions: Sessions
+  readonly ring: Ring
   readonly tokens: Tokens
+  /** Keys that somebody else publishes; of resource servers only. */
+  readonly remote: RemoteKeys | undefined
   readonly events: SessionEvents
   readonly emit: Emit
   /** Made by no password that anybody knows, with the parameters in use: the work for unknown users. */

@@ -39,6 +39,16 @@ export const tokenAnswer = Type.Object({
   user: Type.Optional(Type.Any({ description: 'What the application tells of the user.' }))
 })
 
+/** Public keys (RFC 7517 section 5). */
+export const jwkSet = Type.Object({
+  keys: Type.Array(Type.Object({
+    kty: Type.String(),
+    kid: Type.String(),
+    alg: Type.String(),
+    use: Type.Literal('sig')
+  }, { additionalProperties: { type: 'string' } as unknown as TSchema, description: 'With the public members of its kind.' }))
+})
+
 /** An answer without a body. */
 export const emptyAnswer = Type.Null()
 

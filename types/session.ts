@@ -1,4 +1,5 @@
 import type { FastifyRequest, JwtSessionTypes } from 'fastify'
+import type { KeyRing } from './keys'
 import type { SessionRef } from './store'
 import type { SessionUser } from './users'
 
@@ -75,6 +76,8 @@ export interface AccessTokenClaims {
   readonly gen: number
   /** Present on tokens that a login made, absent on those that a refresh made. */
   readonly fresh?: true
+  /** Present with `accessToken.nbf`. */
+  readonly nbf?: number
   readonly token_use: 'access'
 }
 
@@ -180,6 +183,8 @@ export interface JwtSession {
   list (subject: string): Promise<Session[]>
   /** What happens to sessions on this node. */
   readonly events: SessionEvents
+  /** The keys of this process, for live rotation. */
+  readonly keys: KeyRing
   /**
    * Makes the hash of a password that `userLookup` is to return as `passwordHash`.
    * @throws `REQUEST_INVALID` when the password is empty, holds a NUL or is longer than the scheme reads (bcrypt: 72 bytes).

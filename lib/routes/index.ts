@@ -4,6 +4,7 @@ import type { ValueErrorIterator } from '@sinclair/typebox/errors'
 import type { TSchema } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifySchemaValidationError } from 'fastify'
 import { sessionError } from '../errors'
+import { jwksRoute } from './jwks'
 import { loginRoute } from './login'
 import { logoutRoute } from './logout'
 import { refreshRoute } from './refresh'
@@ -17,7 +18,7 @@ const BODY_LIMIT = 16_384
  * forbid caches to keep the answer.
  */
 export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<void> {
-  const { prefix, login, refresh, logout } = parts.settings.routes
+  const { prefix, login, refresh, logout, jwks } = parts.settings.routes
   const errorHandlerSoFar = app.errorHandler
 
   await app.register(async (scope) => {
@@ -49,6 +50,7 @@ export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<vo
     if (login !== undefined) loginRoute(scope, parts, login)
     if (refresh !== undefined) refreshRoute(scope, parts, refresh)
     if (logout !== undefined) logoutRoute(scope, parts, logout)
+    if (jwks !== undefined) jwksRoute(scope, parts, jwks)
   }, { prefix })
 }
 
