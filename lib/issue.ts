@@ -3,6 +3,7 @@ import { Value } from '@sinclair/typebox/value'
 import { now } from './clock'
 import { optionInvalid } from './errors'
 import { frozenCopy } from './frozen'
+import { checkedFields } from './header-fields'
 import { refreshTokenId } from './tokens'
 import type { Parts } from './parts'
 import type { ClaimsContext, SessionRecord, SessionUser, TokenAnswer } from '../types'
@@ -29,6 +30,7 @@ export async function issue (
 ): Promise<TokenAnswer> {
   const { id, subject, expiresAt, state } = record
   const claims = await claimsOf(settings.claims(user, { ...context, sessionId: id }), user, settings.claimsSchema)
+  const header = settings.header.make && checkedFields(await settings.header.make(user, { ...context, sessionId: id }))
   const presented = settings.presentUser === undefined ? {} : { user: await settings.presentUser(user) }
 
   const time = now()
@@ -47,8 +49,9 @@ export async function issue (
       auth_time: Math.floor(state.authTime),
       gen: state.generation,
       ...(context.reason === 'login' ? { fresh: true } : {}),
+      ...(settings.saysNotBefore ? { nbf: iat } : {}),
       ...bound
-    }),
+    }, header),
     token_type: 'Bearer',
     expires_in: exp - iat,
     refresh_token: tokens.refresh.sign({

@@ -9,10 +9,11 @@ import type { JwtSession } from '../types'
 
 /** The programmatic face of one registration: what the routes do, without HTTP. */
 export function createJwtSession (parts: Parts): JwtSession {
-  const { sessions, tokens, events, settings } = parts
+  const { sessions, tokens, ring, events, settings } = parts
   const { passwords, transport } = settings
   return Object.freeze<JwtSession>({
     events,
+    keys: ring.live,
     login: async (user, request) => await login(parts, user, request),
     refresh: async (refreshToken) => await refresh(parts, refreshToken, undefined),
     verify: async (accessToken) => await authorize(parts, accessToken, null),

@@ -1,35 +1,39 @@
 import type { TSchema } from '@sinclair/typebox'
 import { optionInvalid } from './errors'
+import { readHeader } from './header-fields'
+import { readKeys, warningsOf } from './keys'
 import { readBoolean, readDuration, readLoadUser, refuseUnknown } from './option-values'
 import { bcryptPasswords } from './passwords'
 import { INTERVALS } from './policy'
 import { readRoutes, readUsernameField } from './route-options'
-import { isGuessable, readSecrets } from './secrets'
 import { assumedWatch } from './stores/assumed'
 import { memoryStore } from './stores/memory'
 import { readTransport } from './transport-options'
+import { readVerifyOnly } from './verify-only'
 import type { Settings } from './parts'
-import type { JwtSessionOptions } from '../types'
+import type { JwtSessionOptions, VerifyOnlyOptions } from '../types'
 
 const NAME = 'fastify-jwt-session'
 
 const KNOWN = [
-  'secret', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
-  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll', 'usernameField', 'presentUser',
-  'routes'
+  'secret', 'keys', 'header', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
+  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll', 'usernameField',
+  'presentUser', 'routes'
 ] as const satisfies readonly (keyof JwtSessionOptions)[]
 
 /**
  * Checks the options, fills in the defaults, and copies all of it, so that nothing changes afterwards.
  * @param prefix of the context that the plugin is registered in.
  */
-export function readOptions (options: JwtSessionOptions, prefix = ''): Settings {
+export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefix = ''): Settings {
+  const verifyOnly = readVerifyOnly(given)
+  const options = verifyOnly?.options ?? given as JwtSessionOptions
   refuseUnknown('options', options, KNOWN)
-  const secrets = readSecrets(options.secret)
+  const keys = verifyOnly?.keys ?? readKeys(options, true)
   const passwords = options.passwords ?? bcryptPasswords()
   const store = options.revocationStore ?? memoryStore()
   const usernameField = readUsernameField(options.usernameField ?? 'username')
-  const routes = readRoutes(options.routes ?? {}, usernameField)
+  const routes = readRoutes(options.routes ?? {}, usernameField, keys.keys.some(({ publicJwk }) => publicJwk !== undefined))
   requireMethods('userLookup', options.userLookup, ['findByUsername', 'findById'])
   requireMethods('passwords', passwords, ['hash', 'verify'])
   requireMethods('revocationStore', store, ['read', 'write', 'list'])
@@ -54,8 +58,11 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
   }
 
   return Object.freeze({
+    keys,
+    header: readHeader(options.header),
+    verifyOnly,
+    saysNotBefore: options.accessToken?.nbf === true,
     tokens: {
-      secrets,
       issuer: readText('issuer', options.issuer ?? NAME),
       audience: readAudience(options.audience ?? NAME),
       clockTolerance,
@@ -83,14 +90,15 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
     usernameField,
     routes,
     warnings: [
-      ...(secrets.some(isGuessable) ? ['the secret looks like one that was made up by hand: use random bytes'] : []),
+      ...warningsOf(keys.keys),
       ...(options.cookie?.secure === false ? ['cookies travel without TLS, because cookie.secure is false: use it for development only'] : [])
     ]
   })
 }
 
 function readAccessLifetime (accessToken: NonNullable<JwtSessionOptions['accessToken']>): number {
-  refuseUnknown('accessToken', accessToken, ['expiresIn'])
+  refuseUnknown('accessToken', accessToken, ['expiresIn', 'nbf'])
+  if (typeof (accessToken.nbf ?? false) !== 'boolean') throw optionInvalid('accessToken.nbf', 'is not a boolean', 'Give true or false')
   return Math.floor(readDuration('accessToken.expiresIn', accessToken.expiresIn ?? '15m', '1s', '1d'))
 }
 

@@ -68,6 +68,16 @@ export const sessionsAnswer = Type.Array(Type.Object({
 /** The path of one session. */
 export const sessionParams = Type.Object({ id: Type.String({ maxLength: 64 }) })
 
+/** Public keys (RFC 7517 section 5). */
+export const jwkSet = Type.Object({
+  keys: Type.Array(Type.Object({
+    kty: Type.String(),
+    kid: Type.String(),
+    alg: Type.String(),
+    use: Type.Literal('sig')
+  }, { additionalProperties: { type: 'string' } as unknown as TSchema, description: 'With the public members of its kind.' }))
+})
+
 /** An answer without a body. */
 export const emptyAnswer = Type.Null()
 

@@ -110,7 +110,7 @@ function readCookie (cookie: CookieOptions, paths: readonly string[]): CookieTra
   if (domain !== undefined && /^__host-/i.test(accessName)) throw optionInvalid('cookie.domain', 'contradicts a name with __Host-', 'Choose one')
 
   const refreshPaths = cookie.refreshPaths ?? paths
-  if (!Array.isArray(refreshPaths) || refreshPaths.length === 0 || !refreshPaths.every((path) => typeof path === 'string' && PATH.test(path))) {
+  if (!Array.isArray(refreshPaths) || (refreshPaths.length === 0 && cookie.refreshPaths !== undefined) || !refreshPaths.every((path) => typeof path === 'string' && PATH.test(path))) {
     throw optionInvalid('cookie.refreshPaths', 'is not a list of paths', "Give some like ['/auth/refresh', '/auth/logout']")
   }
   if (/^__host-/i.test(refreshName) && (domain !== undefined || refreshPaths.some((path) => path !== '/'))) {

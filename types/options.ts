@@ -1,4 +1,5 @@
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
+import type { SigningOptions } from './keys'
 import type { Awaitable, Duration, RegisteredClaims } from './session'
 import type { AuthorizationOptions, ChooseDelivery, CookieOptions, CsrfOptions, Delivery, TokenLocation } from './transport'
 import type { Passwords, SessionUser, UserLookup } from './users'
@@ -41,17 +42,20 @@ export interface ClaimsContext {
   readonly request: FastifyRequest | undefined
 }
 
+/** Extra members of the header of access tokens: JSON, and none of those that say how a token is to be read (`alg`, `kid`, `crit` …). */
+export type HeaderFields = Readonly<Record<string, unknown>>
+
 /**
  * The options of the plugin. They are checked when it is registered: what is wrong is refused with `OPTION_INVALID` and a
  * message that says how to mend it, and so is an option that does not exist.
+ *
+ * `keys`: the first signs, all verify, each with its own algorithm only. Tokens name their key by `kid`.
  */
-export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> {
-  /**
-   * The HMAC secret (HS256), or a list of secrets: the first signs, all verify. To change the secret, put the new one in front
-   * and drop the old one when its sessions have ended. Shorter than 32 bytes, or known from documentation: refused
-   * (RFC 8725 section 3.5).
-   */
-  secret: Secret | readonly (Secret | undefined)[] | undefined
+export type JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> =
+  SigningOptions & SessionOptions<User, Claims>
+
+/** The options beside the keys. */
+export interface SessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> {
   /** Finds users. */
   userLookup: UserLookup<User>
   /**
@@ -70,7 +74,11 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
   accessToken?: {
     /** How long it lasts, at most as long as its session: 1 second to 1 day. @default '15m' */
     expiresIn?: Duration
+    /** Whether it says `nbf`, which is its `iat`. Nodes whose clocks differ need `clockTolerance` then. @default false */
+    nbf?: boolean
   }
+  /** Extra members of the header of access tokens, or a function that makes them. @default none */
+  header?: HeaderFields | ((user: User, context: ClaimsContext) => Awaitable<HeaderFields>)
   /**
    * How far clocks may differ when `exp` and `nbf` are judged: 0 to 5 minutes. (`iat` is always allowed 5 seconds, as the
    * nodes of one application never agree to the second.)
@@ -156,5 +164,7 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
     register?: RouteOption
     /** `GET` lists the sessions of the subject, `DELETE` of `…/:id` ends one. @default false; '/sessions' when `true` */
     sessions?: RouteOption
+    /** The public keys, for those who verify tokens elsewhere. @default false; '/.well-known/jwks.json' when `true` */
+    jwks?: RouteOption
   }
 }

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest, JwtSessionTypes } from 'fastify'
+import type { KeyRing } from './keys'
 import type { OneTimeToken, OneTimeTokenClaims } from './one-time-token'
 import type { SessionRef } from './store'
 import type { TokenLocation } from './transport'
@@ -79,6 +80,8 @@ export interface AccessTokenClaims {
   readonly gen: number
   /** Present on tokens that a login made, absent on those that a refresh made. */
   readonly fresh?: true
+  /** Present with `accessToken.nbf`. */
+  readonly nbf?: number
   readonly token_use: 'access'
   /** What a client of the cookie transport repeats in a header. Absent when no cookies are in use. */
   readonly csrf?: string
@@ -216,6 +219,8 @@ export interface JwtSession {
   consumeOneTimeToken (token: string, use: { purpose: string }): Promise<{ subject: string, claims: OneTimeTokenClaims }>
   /** What happens to sessions on this node. */
   readonly events: SessionEvents
+  /** The keys of this process, for live rotation. */
+  readonly keys: KeyRing
   /**
    * Makes the hash of a password that `userLookup` is to return as `passwordHash`.
    * @throws `REQUEST_INVALID` when the password is empty, holds a NUL or is longer than the scheme reads (bcrypt: 72 bytes).

@@ -109,9 +109,9 @@ t.test('how revocations of other nodes are noticed', async (t) => {
 
 t.test('a secret is copied, so that wiping it afterwards changes nothing', async (t) => {
   const secret = Buffer.from(valid.secret as string)
-  const { tokens } = readOptions({ ...valid, secret })
+  const { keys } = readOptions({ ...valid, secret })
   secret.fill(0)
-  t.equal(String(tokens.secrets[0]), valid.secret)
+  t.equal(String(keys.signing?.material), valid.secret)
 })
 
 t.test('a secret of little variety is warned of', async (t) => {
