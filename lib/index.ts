@@ -20,6 +20,7 @@ import { boundedStore } from './stores/bounded'
 import { liveSessions } from './stores/live'
 import { loggedWatch } from './stores/logged'
 import { pruneRegularly } from './stores/prune'
+import { tokenMemory } from './token-memory'
 import { createTokens } from './tokens'
 import { trusting, withoutIssuing } from './verify-only'
 import * as contract from '../types'
@@ -41,7 +42,10 @@ async function fastifyJwtSession (
 
   const { events, emit } = createEvents(app.log)
   const ring = await createKeyRing({ ...settings.keys, header: settings.header })
-  const tokens = createTokens(ring, settings.tokens)
+  const issued = createTokens(ring, settings.tokens)
+  const access = tokenMemory(issued.access, settings.tokenMemory, settings.tokens.clockTolerance)
+  ring.onRetire(access.clear)
+  const tokens = { ...issued, access }
   const decoyHash = await settings.passwords.hash(randomBytes(24).toString('base64url'))
 
   const store = boundedStore(settings.store, settings.storeTimeout, (err) => {

@@ -17,7 +17,7 @@ const NAME = 'fastify-jwt-session'
 
 const KNOWN = [
   'secret', 'keys', 'header', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
-  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll', 'usernameField',
+  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll', 'tokenMemory', 'usernameField',
   'presentUser', 'routes'
 ] as const satisfies readonly (keyof JwtSessionOptions)[]
 
@@ -61,6 +61,7 @@ export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefi
     keys,
     header: readHeader(options.header),
     verifyOnly,
+    tokenMemory: readTokenMemory(options.tokenMemory ?? 10_000),
     saysNotBefore: options.accessToken?.nbf === true,
     tokens: {
       issuer: readText('issuer', options.issuer ?? NAME),
@@ -116,6 +117,14 @@ function readSession (options: JwtSessionOptions, usualRotation: 'strict' | 'tol
   }
   if (!Object.hasOwn(INTERVALS, rotation)) throw optionInvalid('rotation', "is neither 'strict' nor 'tolerant'", 'Give one of these')
   return { idleTimeout, absoluteTimeout, maxPerSubject, intervals: INTERVALS[rotation] }
+}
+
+function readTokenMemory (limit: unknown): number {
+  if (limit === false) return 0
+  if (!Number.isSafeInteger(limit) || (limit as number) < 1 || (limit as number) > 1_000_000) {
+    throw optionInvalid('tokenMemory', 'is not a whole number from 1 to 1,000,000', 'Give one, or false for no memory')
+  }
+  return limit as number
 }
 
 function readText (option: string, value: unknown): string {

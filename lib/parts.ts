@@ -18,6 +18,8 @@ export interface Settings {
   readonly verifyOnly: { readonly remote: RemoteSettings | undefined, readonly isTrusting: boolean } | undefined
   readonly header: HeaderSettings<(user: SessionUser, context: ClaimsContext) => Awaitable<object>>
   readonly tokens: TokenSettings
+  /** How many verified tokens are remembered. */
+  readonly tokenMemory: number
   /** Whether access tokens say `nbf`. */
   readonly saysNotBefore: boolean
   readonly sessions: SessionSettings

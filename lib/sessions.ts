@@ -140,9 +140,10 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
     resume (ref, generation) {
       return after(live.find(ref), (record) => {
         if (record === undefined) return false
+        if (intervals.recovery === 0) return true
         // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.
         const isNews = generation === record.state.generation ? !record.state.seen : generation > record.state.generation
-        if (intervals.recovery === 0 || !isNews) return true
+        if (!isNews) return true
         live.forget(ref.id)
         return markSeen(ref, generation)
       })

@@ -3,7 +3,7 @@ import { freezeDeep } from './frozen'
 import { isSegment, parseSegment } from './segments'
 import type { Header, TokenType } from './engine'
 import type { Ring } from './key-ring'
-import type { AccessTokenClaims, OneTimeTokenClaims } from '../types'
+import type { AccessTokenClaims, Auth, OneTimeTokenClaims } from '../types'
 
 /** The longest token that is issued or looked at, in characters. Node refuses headers beyond 16 KiB in all. */
 export const MAX_TOKEN_LENGTH = 8192
@@ -30,6 +30,8 @@ export interface RefreshTokenClaims {
 export interface Verified<Claims> {
   readonly header: Header
   readonly claims: Claims
+  /** What was made of it for a request, for the next one. */
+  auth: Auth | undefined
 }
 
 /** The claims that only this file writes. */
@@ -106,7 +108,7 @@ export function createTokens (ring: Ring, settings: TokenSettings): Tokens {
         if (signed === undefined) return undefined
         const { header, payload } = signed
         const isValid = payload.token_use === use && areCommonClaimsSound(payload, now) && isSound(payload)
-        return isValid ? { header, claims: freezeDeep(payload as unknown as Kind) } : undefined
+        return isValid ? { header, claims: freezeDeep(payload as unknown as Kind), auth: undefined } : undefined
       }
     }
   }

@@ -8,7 +8,7 @@ import type { JwkSetLocation, JwtSession, JwtSessionOptions, VerifyOnlyOptions }
 
 const KNOWN = [
   'keys', 'jwks', 'issuer', 'audience', 'accessToken', 'header', 'clockTolerance', 'session', 'rotation', 'revocationStore', 'storeTimeout',
-  'locations', 'authorization', 'cookie', 'csrf', 'protectAll', 'userLookup'
+  'locations', 'authorization', 'cookie', 'csrf', 'protectAll', 'tokenMemory', 'userLookup'
 ] as const satisfies readonly (keyof VerifyOnlyOptions)[]
 
 /** A registration that honours tokens which another application issues. */

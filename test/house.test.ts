@@ -19,7 +19,7 @@ const rings: { files: RegExp, own?: boolean }[] = [
   { files: /^lib\/(?:stores\/.*|transports\/.*|passwords|policy|claims|csrf|events|secrets|option-values|header-fields|users|conformance.*)$/ },
   { files: /^lib\/(?:engine|keys|key-ring|jwk-set|remote-keys)$/, own: true },
   { files: /^lib\/(?:sessions|tokens|route-options|transport-options)$/ },
-  { files: /^lib\/(?:parts|issue|access|deliver|login|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
+  { files: /^lib\/(?:parts|token-memory|issue|access|deliver|login|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
   { files: /^lib\/(?:options|verify-only)$/, own: true },
   { files: /^lib\/index$/ }
 ]

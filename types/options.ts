@@ -134,6 +134,13 @@ export interface SessionOptions<User extends SessionUser = SessionUser, Claims e
   /** How forged requests are told, when `locations` has `'cookie'`. */
   csrf?: CsrfOptions
   /**
+   * How many verified access tokens are remembered, so that the signature of a token is checked once and not at every request:
+   * 1 to 1,000,000, about 2 KB each, or `false`. Expiry and session are judged at every request all the same, and a key that is retired
+   * takes its tokens with it. When it is full, one in 17 further tokens gets in, so make it as large as the number of tokens in use.
+   * @default 10000
+   */
+  tokenMemory?: number | false
+  /**
    * Whether guards find the user for `request.auth`: `true` at every request, as `user`; `'lazy'` when `loadUser()` is called.
    * With `true`, a user who is gone or disabled is refused at once, and each guarded request asks `userLookup.findById`.
    * @default false

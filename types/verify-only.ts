@@ -13,7 +13,7 @@ export type VerifyingOptions =
  * they are in the application that issues.
  */
 export type VerifyOnlyOptions = VerifyingOptions & Pick<
-  SessionOptions, 'issuer' | 'audience' | 'clockTolerance' | 'rotation' | 'storeTimeout' | 'locations' | 'authorization' | 'cookie' | 'csrf' | 'protectAll'
+  SessionOptions, 'issuer' | 'audience' | 'clockTolerance' | 'rotation' | 'storeTimeout' | 'locations' | 'authorization' | 'cookie' | 'csrf' | 'protectAll' | 'tokenMemory'
 > & {
   /** The store of the application that issues, or `false`: tokens are honoured until they expire, whatever became of their session. */
   revocationStore: RevocationStore | false

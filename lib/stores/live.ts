@@ -76,14 +76,18 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   let stopBeat = (): void => {}
   let answersAtOnce = store.watch === undefined
 
-  const isTrusted = (): boolean => subscription !== null && timing.steady() < leaseEnd && timing.now() < leaseWallEnd
+  const isTrusted = (steady: number, now: number): boolean => subscription !== null && steady < leaseEnd && now < leaseWallEnd
 
-  const isBuried = (id: string): boolean => (dead.get(id) ?? 0) > timing.now()
+  function isBuried (id: string): boolean {
+    const until = dead.get(id)
+    return until !== undefined && until > timing.now()
+  }
 
   function remembered ({ id, subject }: SessionRef): SessionRecord | undefined {
     const entry = hot.get(id)
-    if (entry === undefined || !isTrusted()) return undefined
-    return entry.record.subject === subject && timing.steady() < entry.until && isLive(entry.record, timing.now()) ? entry.record : undefined
+    if (entry === undefined || entry.record.subject !== subject) return undefined
+    const [steady, now] = [timing.steady(), timing.now()]
+    return isTrusted(steady, now) && steady < entry.until && isLive(entry.record, now) ? entry.record : undefined
   }
 
   function remember (record: SessionRecord, until: number): void {

@@ -12,7 +12,7 @@ export const MANY_TOKENS = 5000
 /** The options of the plugin by which its memory of verified tokens is left alone, made too small, and switched off. */
 export const tokenMemory = {
   standard: {},
-  small: { tokenMemory: { maxEntries: 1000 } },
+  small: { tokenMemory: 1000 },
   off: { tokenMemory: false }
 }
 
