@@ -1,9 +1,12 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import type { CheckedKey } from './keys'
+import type { KeyAlgorithm } from '../types'
 
 /** The kinds of tokens, by the `typ` of their headers. */
-export type TokenType = 'at+jwt' | 'rt+jwt' | 'ot+jwt'
+export const TOKEN_TYPES = ['at+jwt', 'rt+jwt', 'ot+jwt'] as const
+
+export type TokenType = typeof TOKEN_TYPES[number]
 
 export type Header = Readonly<Record<string, unknown>>
 
@@ -11,7 +14,7 @@ export type Header = Readonly<Record<string, unknown>>
 export interface Engine {
   readonly key: CheckedKey
   /** The header of every token of a type that this key signs, but for members that are given one by one. */
-  readonly headers: Readonly<Record<TokenType, Header>>
+  readonly headers: Readonly<Record<TokenType, Header & { readonly alg: KeyAlgorithm }>>
   /** @param extra further members of the header, for this token only. It costs a signer of its own. */
   sign (type: TokenType, claims: object, extra?: Header): string
   /** The payload of a token with a signature of this key and its one algorithm; undefined for anything else. Of the header only `alg` is looked at. */
@@ -29,13 +32,7 @@ interface Jwt {
  */
 export async function createEngine (key: CheckedKey, extra: Header): Promise<Engine> {
   const { kid, algorithm, canSign, material } = key
-  const named = kid === undefined ? {} : { kid }
-  const headers = {
-    'at+jwt': { alg: algorithm, typ: 'at+jwt', ...named, ...extra },
-    'rt+jwt': { alg: algorithm, typ: 'rt+jwt', ...named },
-    'ot+jwt': { alg: algorithm, typ: 'ot+jwt', ...named }
-  }
-
+t
   const host = Fastify()
   for (const [namespace, header] of Object.entries(headers)) {
     await host.register(fastifyJwt, {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { isDeepStrictEqual } from 'node:util'
-import { createEngine, type Engine, type Header, type TokenType } from './engine'
+import { createEngine, TOKEN_TYPES, type Engine, type Header, type TokenType } from './engine'
 import { optionInvalid } from './errors'
 import { freezeDeep } from './frozen'
 import { readKey, type CheckedKey, type KeySettings } from './keys'
@@ -72,10 +72,10 @@ export async function createKeyRing ({ keys, signing, header: { fields, allows }
     const header = parseSegment(segment)
     if (header === undefined) return undefined
     const { alg, typ, kid, ...extra } = header
-    if ((typ !== 'at+jwt' && typ !== 'rt+jwt') || (kid !== undefined && typeof kid !== 'string')) return undefined
+    if (!TOKEN_TYPES.includes(typ as TokenType) || (kid !== undefined && typeof kid !== 'string')) return undefined
     // Nothing that could be critical is left to be understood or ignored: crit, b64, jwk, zip …
     if (!Object.keys(extra).every((name) => typ === 'at+jwt' && allows(name))) return undefined
-    return { type: typ, header: freezeDeep(header), engines: byKid(kid).filter(({ key }) => key.algorithm === alg) }
+    return { type: typ as TokenType, header: freezeDeep(header), engines: byKid(kid).filter(({ key }) => key.algorithm === alg) }
   }
 
   const live = Object.freeze<KeyRing>({

@@ -59,7 +59,7 @@ export function followKeys (ring: Ring, settings: RemoteSettings, log: FastifyBa
     return underWay
   }
 
-  function refuseIfUnknown (): void {
+  function throwFailure (): void {
     if (failure !== undefined) throw sessionError('STORE_UNAVAILABLE', { cause: failure })
   }
 
@@ -67,8 +67,9 @@ export function followKeys (ring: Ring, settings: RemoteSettings, log: FastifyBa
     start,
     fetchFor (token) {
       if (!ring.isForeign(token)) return undefined
-      if (underWay === undefined && timing.steady() - startedAt < cooldown) return refuseIfUnknown() as undefined
-      return start().then(refuseIfUnknown)
+      if (underWay !== undefined || timing.steady() - startedAt >= cooldown) return start().then(throwFailure)
+      throwFailure()
+      return undefined
     },
     close () {
       isClosed = true

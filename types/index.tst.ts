@@ -41,6 +41,34 @@ describe('registration', () => {
     expect<jwtSession.JwtSessionOptions<User>>().type.toBeAssignableFrom<{ secret: string, userLookup: jwtSession.UserLookup<User> }>()
   })
 
+  test('keys may stand in the place of the secret, and each has what its algorithm needs', () => {
+    const pem = process.env.PRIVATE_KEY
+    expect(app.register).type.toBeCallableWith(jwtSession, { userLookup, keys: [{ kid: 'a', algorithm: 'ES256' as const, privateKey: pem }] })
+    expect(app.register).type.toBeCallableWith(jwtSession, { userLookup, secret: pem, keys: [{ kid: 'a', algorithm: 'HS512' as const, secret: pem }] })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { userLookup })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { userLookup, keys: undefined })
+    expect<jwtSession.Key>().type.not.toBeAssignableFrom<{ kid: string, algorithm: 'ES256', secret: string }>()
+    expect<jwtSession.Key>().type.not.toBeAssignableFrom<{ kid: string, algorithm: 'HS256', privateKey: string }>()
+    expect<jwtSession.Key>().type.not.toBeAssignableFrom<{ kid: string, algorithm: 'none' }>()
+    expect<jwtSession.Key>().type.not.toBeAssignableFrom<{ algorithm: 'HS256', secret: string }>()
+  })
+
+  test('a resource server says what becomes of sessions, and has no users', () => {
+    const keys = [{ kid: 'a', algorithm: 'ES256' as const, publicKey: 'x' }]
+    expect(app.register).type.toBeCallableWith(jwtSession, { keys, revocationStore: false })
+    expect(app.register).type.toBeCallableWith(jwtSession, { jwks: { url: 'https://x' }, revocationStore: jwtSession.memoryStore() })
+    expect(app.register).type.toBeCallableWith(jwtSession, { jwks: { keys: [{ kty: 'EC' }] }, revocationStore: false, audience: 'api' })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { keys })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { revocationStore: false })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { keys, jwks: { keys: [] }, revocationStore: false })
+  })
+
+  test('header is an object, or made of the user', () => {
+    expect(app.register).type.toBeCallableWith(jwtSession, { secret: 'x', userLookup, header: { tenant: 'a' } })
+    app.register(jwtSession, { secret: 'x', userLookup, header: (user, { reason }) => ({ roles: user.roles.length, reason }) })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { secret: 'x', userLookup, header: 'x' })
+  })
+
   test('other plugins keep their own types', () => {
     app.register(async (child, options) => {
       expect(options).type.toBe<{ name: string }>()

@@ -21,6 +21,8 @@ export interface SecretKey extends NamedKey {
   algorithm: 'HS256' | 'HS384' | 'HS512'
   /** At least as long as the hash: 32, 48 or 64 bytes (RFC 7518 section 3.2). */
   secret: Secret | undefined
+  privateKey?: undefined
+  publicKey?: undefined
 }
 
 /** A pair of keys: who verifies needs the public one only. */
@@ -31,6 +33,7 @@ export interface PairKey extends NamedKey {
   privateKey?: KeyMaterial | undefined
   /** Verifies. Enough where nothing is signed. */
   publicKey?: KeyMaterial | undefined
+  secret?: undefined
 }
 
 /** A key of the option `keys`. */

@@ -78,7 +78,7 @@ export interface SessionOptions<User extends SessionUser = SessionUser, Claims e
     nbf?: boolean
   }
   /** Extra members of the header of access tokens, or a function that makes them. @default none */
-  header?: HeaderFields | ((user: User, context: ClaimsContext) => Awaitable<HeaderFields>)
+  header?: HeaderFields | ((user: User, context: ClaimsContext) => Awaitable<object>)
   /**
    * How far clocks may differ when `exp` and `nbf` are judged: 0 to 5 minutes. (`iat` is always allowed 5 seconds, as the
    * nodes of one application never agree to the second.)

@@ -64,6 +64,10 @@ const SIGNERS: Readonly<Record<string, (input: Buffer, key: KeyObject) => Buffer
 
 /** A token of any header and any payload, signed by any algorithm with any key that it takes. */
 export function forgeBy (algorithm: string, key: KeyObject, header: unknown, payload: unknown): string {
-  const input = `${segment(header)}.${segment(payload)}`
+  return forgeOver(`${segment(header)}.${segment(payload)}`, algorithm, key)
+}
+
+/** The same for any text. */
+export function forgeOver (input: string, algorithm: string, key: KeyObject): string {
   return `${input}.${SIGNERS[algorithm]?.(Buffer.from(input), key).toString('base64url')}`
 }

@@ -4,7 +4,7 @@ import { readHeader } from '../../lib/header-fields'
 import { keysOfSet } from '../../lib/jwk-set'
 import { createKeyRing, type Ring } from '../../lib/key-ring'
 import { readKeys, warningsOf } from '../../lib/keys'
-import { forgeBy, parse, seal, segment } from '../support/forge'
+import { forgeBy, forgeOver, parse, seal, segment } from '../support/forge'
 import { makeKey, publicOption, type TestKey } from '../support/keys'
 import type { HeaderFields, Key, KeyAlgorithm, SecretOption } from '../../types'
 
@@ -89,6 +89,8 @@ t.test('the header of a token is found by its text, and read when it is spelled 
     t.ok(by({ typ, alg, kid, ...header, ...(header && { app: 'y' }) }), 'or say something else')
     t.equal(by({ alg, typ, kid, app: 'x' }) !== undefined, header !== undefined)
     for (const extra of [{ x: 1 }, { crit: [] }, { app: 'x', x: 1 }]) t.equal(by({ alg, typ, kid, ...extra }), undefined)
+    const broken = segment(Buffer.concat([Buffer.from(JSON.stringify({ alg, typ, kid, app: '?' }).slice(0, -3)), Buffer.from([0xff]), Buffer.from('"}')]))
+    t.equal(ring.verify(forgeOver(`${broken}.${segment({})}`, 'EdDSA', made.EdDSA.signs), 'at+jwt'), undefined, 'and never what is not UTF-8')
     t.ok(ring.verify(seal(segment({ typ, alg: 'HS256' }), segment({}), SECRET), 'at+jwt'))
     t.notOk('app' in parse(ring.sign('rt+jwt', {}, undefined)).header, 'refresh tokens have no extra members')
     t.equal(ring.verify(forgeBy('EdDSA', made.EdDSA.signs, { alg, typ: 'rt+jwt', kid, app: 'x' }, {}), 'rt+jwt'), undefined)
@@ -98,8 +100,7 @@ t.test('the header of a token is found by its text, and read when it is spelled 
 t.test('what is wrong with a key is refused, and the message never holds it', async (t) => {
   const { ES256, EdDSA, RS256, HS256 } = made
   const pem = (kind: 'rsa' | 'ec' | 'ed25519' | 'rsa-pss', options: object) =>
-    (generateKeyPairSync(kind as 'ec', options as never) as unknown as { privateKey: KeyObject }).privateKey.export({ type: 'pkcs8', format: 'pem' })
-  const encrypted = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'x' })
+t  const encrypted = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'x' })
   const rsa = RS256.publicKey as KeyObject
   const der = rsa.export({ type: 'spki', format: 'der' })
   const base = { kid: 'a', algorithm: 'HS256', secret: SECRET }
