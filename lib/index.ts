@@ -35,6 +35,7 @@ async function fastifyJwtSession (
   const settings = readOptions(options, app.prefix)
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
+  await settings.transport.cookies?.prepare(app)
   const { events, emit } = createEvents(app.log)
   const tokens = await createTokens(app, settings.tokens)
   const decoyHash = await settings.passwords.hash(randomBytes(24).toString('base64url'))
