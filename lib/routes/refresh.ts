@@ -2,18 +2,19 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { deliver, tokenAnswers } from '../deliver'
 import { isSessionError, sessionError } from '../errors'
 import { refresh } from '../refresh'
-import { errorAnswer, refreshBody, refreshBodyOrCookie } from '../schemas'
+import { csrfHeader, errorAnswer, refreshBody, refreshBodyOrCookie } from '../schemas'
 import type { Parts, RouteSettings } from '../parts'
 
 /** `POST /refresh`: a refresh token for new tokens (RFC 6749 section 6). */
 export function refreshRoute (app: FastifyInstance, parts: Parts, { url, config }: RouteSettings): void {
   const { settings } = parts
-  const { cookies } = settings.transport
+  const { cookies, csrf } = settings.transport
   const schema = {
     summary: 'Renew the tokens of a session',
     operationId: 'refresh',
     tags: ['session'],
     security: cookies === undefined ? [] : [{}, { refreshCookie: [] }],
+    ...(cookies === undefined ? {} : { headers: csrfHeader(csrf.header) }),
     body: cookies === undefined ? refreshBody : refreshBodyOrCookie,
     response: { 200: tokenAnswers(settings), '4xx': errorAnswer, '5xx': errorAnswer }
   }
