@@ -28,7 +28,14 @@ export function findToken (
  * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `CSRF_FAILED`, `SESSION_REVOKED`, `STORE_UNAVAILABLE`.
  */
 export function authorize (
-  { tokens, sessions, settings }: Parts, token: string, source: TokenLocation | null, request?: GuardRequest
+  parts: Parts, token: string, source: TokenLocation | null, request?: GuardRequest
+): Awaitable<Auth> {
+  const pending = parts.remote?.fetchFor(token)
+  return pending === undefined ? judge(parts, token, source, request) : pending.then(() => judge(parts, token, source, request))
+}
+
+function judge (
+  { tokens, sessions, settings }: Parts, token: string, source: TokenLocation | null, request: GuardRequest | undefined
 ): Awaitable<Auth> {
   const time = now()
   const verified = tokens.access.verify(token, time)

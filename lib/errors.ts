@@ -16,6 +16,8 @@ const table = {
   REFRESH_TOKEN_INVALID: [401, 'The refresh token is not valid', INVALID_TOKEN],
   CLAIMS_INSUFFICIENT: [403, 'The access token does not grant this', 'Bearer error="insufficient_scope"'],
   CSRF_FAILED: [403, 'The request was not made by a page of the application', null],
+  SESSION_NOT_FOUND: [404, 'There is no such session', null],
+  USERNAME_TAKEN: [409, 'The username is taken', null],
   REQUEST_INVALID: [400, 'The request is malformed', null],
   STORE_UNAVAILABLE: [503, 'Sessions cannot be looked up at the moment', null],
   OPTION_INVALID: [500, 'An option is not valid', null]

@@ -3,7 +3,7 @@ import { after, isPromise } from './awaitable'
 import { compileRequirements } from './claims'
 import { now } from './clock'
 import { optionInvalid, sessionError } from './errors'
-import { readDuration, readLoadUser, refuseUnknown } from './option-values'
+import { readBoolean, readDuration, readLoadUser, refuseUnknown } from './option-values'
 import { PARTS, type Parts } from './parts'
 import { readLocations } from './transport-options'
 import type { Auth, Authenticate, AuthenticateOptions, Awaitable, ClaimRequirements, GuardHook, GuardRequest, RequireClaims } from '../types'
@@ -71,9 +71,7 @@ const plainAuthenticate = guard('authenticate', (request) => identify(request, {
 function demanding (requirements: AuthenticateOptions): GuardHook {
   refuseUnknown('authenticate', requirements, ['optional', 'fresh', 'maxAge', 'locations', 'audience', 'loadUser'])
   const { optional = false, fresh = false, audience } = requirements
-  for (const [name, value] of Object.entries({ optional, fresh })) {
-    if (typeof value !== 'boolean') throw optionInvalid(`authenticate.${name}`, 'is not a boolean', 'Give true or false')
-  }
+  for (const [name, value] of Object.entries({ optional, fresh })) readBoolean(`authenticate.${name}`, value)
   const maxAge = requirements.maxAge === undefined ? Infinity : readDuration('authenticate.maxAge', requirements.maxAge, 1, '1y')
   if (optional && (fresh || maxAge !== Infinity)) {
     throw optionInvalid('authenticate.optional', 'contradicts fresh and maxAge: who may be absent cannot have logged in lately', 'Choose one')

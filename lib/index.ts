@@ -8,16 +8,20 @@ import * as passwords from './passwords'
 import * as memory from './stores/memory'
 import { timing } from './clock'
 import { createEvents } from './events'
+import { createKeyRing } from './key-ring'
 import { createJwtSession } from './jwt-session'
 import { readOptions } from './options'
 import { PARTS, type Parts } from './parts'
+import { followKeys } from './remote-keys'
 import { addRoutes } from './routes'
+import { protectAll } from './protect-all'
 import { createSessions } from './sessions'
 import { boundedStore } from './stores/bounded'
 import { liveSessions } from './stores/live'
 import { loggedWatch } from './stores/logged'
 import { pruneRegularly } from './stores/prune'
 import { createTokens } from './tokens'
+import { trusting, withoutIssuing } from './verify-only'
 import * as contract from '../types'
 
 /**
@@ -30,14 +34,15 @@ import * as contract from '../types'
 async function fastifyJwtSession (
   app: FastifyInstance,
   // The signature of register in types/fastify.ts is the one to match; through Fastify's own, no claims would do.
-  options: contract.JwtSessionOptions<contract.SessionUser, never>
+  options: contract.JwtSessionOptions<contract.SessionUser, never> | contract.VerifyOnlyOptions
 ): Promise<void> {
   const settings = readOptions(options, app.prefix)
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
   await settings.transport.cookies?.prepare(app)
   const { events, emit } = createEvents(app.log)
-  const tokens = await createTokens(app, settings.tokens)
+  const ring = await createKeyRing({ ...settings.keys, header: settings.header })
+  const tokens = createTokens(ring, settings.tokens)
   const decoyHash = await settings.passwords.hash(randomBytes(24).toString('base64url'))
 
   const store = boundedStore(settings.store, settings.storeTimeout, (err) => {
@@ -45,23 +50,27 @@ async function fastifyJwtSession (
   })
   const live = liveSessions({ read: store.read, watch: settings.watch && loggedWatch(settings.watch, app.log) }, settings.live, timing)
   const stopPruning = pruneRegularly(settings.store, app.log, timing)
+  const remote = settings.verifyOnly?.remote && followKeys(ring, settings.verifyOnly.remote, app.log, timing)
   // Before anything else can fail: what was started has to stop.
   app.addHook('onClose', async () => {
     stopPruning()
+    remote?.close()
     try {
       await live.close()
     } finally {
       await settings.store.close?.()
     }
   })
+  const sessions = createSessions(store, live, settings.sessions, emit)
   const parts: Parts = Object.freeze<Parts>({
-    settings, events, emit, tokens, decoyHash, sessions: createSessions(store, live, settings.sessions, emit)
+    settings, events, emit, ring, tokens, remote, decoyHash, sessions: settings.verifyOnly?.isTrusting ? trusting(sessions) : sessions
   })
 
   app.decorate(PARTS as unknown as string, parts)
   app.decorate('authenticate', hooks.authenticate)
   app.decorate('requireClaims', hooks.requireClaims)
-  app.decorate('jwtSession', createJwtSession(parts))
+  const session = createJwtSession(parts)
+  app.decorate('jwtSession', settings.verifyOnly === undefined ? session : withoutIssuing(session, settings.verifyOnly.isTrusting))
   app.decorateRequest('auth', null as unknown as contract.Auth)
 
   // Before any error handler, so that the challenge survives whatever the application answers.
@@ -69,6 +78,8 @@ async function fastifyJwtSession (
     if (errors.isSessionError(error)) reply.headers(error.headers)
     done()
   })
+  if (settings.protectAll) protectAll(app)
+  await remote?.start()
   await addRoutes(app, parts)
 }
 
@@ -80,6 +91,7 @@ declare namespace fastifyJwtSession {
   export import AuthenticateOptions = contract.AuthenticateOptions
   export import AuthorizationOptions = contract.AuthorizationOptions
   export import Awaitable = contract.Awaitable
+  export import BodySchema = contract.BodySchema
   export import ChooseDelivery = contract.ChooseDelivery
   export import ClaimChoice = contract.ClaimChoice
   export import ClaimRequirement = contract.ClaimRequirement
@@ -92,8 +104,20 @@ declare namespace fastifyJwtSession {
   export import Duration = contract.Duration
   export import GuardHook = contract.GuardHook
   export import GuardRequest = contract.GuardRequest
+  export import HeaderFields = contract.HeaderFields
+  export import JwkSet = contract.JwkSet
+  export import JwkSetLocation = contract.JwkSetLocation
   export import JwtSession = contract.JwtSession
   export import JwtSessionOptions = contract.JwtSessionOptions
+  export import Key = contract.Key
+  export import KeyAlgorithm = contract.KeyAlgorithm
+  export import KeyInfo = contract.KeyInfo
+  export import KeyMaterial = contract.KeyMaterial
+  export import KeyRing = contract.KeyRing
+  export import PairKey = contract.PairKey
+  export import NewUser = contract.NewUser
+  export import OneTimeToken = contract.OneTimeToken
+  export import OneTimeTokenClaims = contract.OneTimeTokenClaims
   export import Passwords = contract.Passwords
   export import RefreshRefusal = contract.RefreshRefusal
   export import RequireClaims = contract.RequireClaims
@@ -101,6 +125,7 @@ declare namespace fastifyJwtSession {
   export import RevocationStore = contract.RevocationStore
   export import RouteOption = contract.RouteOption
   export import Secret = contract.Secret
+  export import SecretKey = contract.SecretKey
   export import Session = contract.Session
   export import SessionEventMap = contract.SessionEventMap
   export import SessionEvents = contract.SessionEvents
@@ -111,6 +136,7 @@ declare namespace fastifyJwtSession {
   export import TokenAnswer = contract.TokenAnswer
   export import TokenLocation = contract.TokenLocation
   export import UserLookup = contract.UserLookup
+  export import VerifyOnlyOptions = contract.VerifyOnlyOptions
   export import WatchHandlers = contract.WatchHandlers
   export import SessionError = errors.SessionError
   export import SessionErrorCode = errors.SessionErrorCode

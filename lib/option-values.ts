@@ -19,6 +19,11 @@ function secondsOf (value: unknown): number | undefined {
   return count === undefined ? undefined : Number(count) * (UNITS[unit as string] as number)
 }
 
+export function readBoolean (option: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw optionInvalid(option, 'is not a boolean', 'Give true or false')
+  return value
+}
+
 /** Whether guards find the user. */
 export function readLoadUser (option: string, value: unknown): boolean | 'lazy' | undefined {
   if (value !== undefined && typeof value !== 'boolean' && value !== 'lazy') throw optionInvalid(option, "is neither a boolean nor 'lazy'", 'Give one of these')

@@ -1,44 +1,52 @@
 import type { TSchema } from '@sinclair/typebox'
 import { optionInvalid } from './errors'
-import { readDuration, readLoadUser, refuseUnknown } from './option-values'
+import { readHeader } from './header-fields'
+import { readKeys, warningsOf } from './keys'
+import { readBoolean, readDuration, readLoadUser, refuseUnknown } from './option-values'
 import { bcryptPasswords } from './passwords'
 import { INTERVALS } from './policy'
-import { isGuessable, readSecrets } from './secrets'
+import { readRoutes, readUsernameField } from './route-options'
 import { assumedWatch } from './stores/assumed'
 import { memoryStore } from './stores/memory'
 import { readTransport } from './transport-options'
-import type { RouteSettings, Settings } from './parts'
-import type { JwtSessionOptions, RouteOption } from '../types'
+import { readVerifyOnly } from './verify-only'
+import type { Settings } from './parts'
+import type { JwtSessionOptions, VerifyOnlyOptions } from '../types'
 
 const NAME = 'fastify-jwt-session'
 
 const KNOWN = [
-  'secret', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
-  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'usernameField', 'presentUser',
-  'routes'
+  'secret', 'keys', 'header', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
+  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll', 'usernameField',
+  'presentUser', 'routes'
 ] as const satisfies readonly (keyof JwtSessionOptions)[]
 
 /**
  * Checks the options, fills in the defaults, and copies all of it, so that nothing changes afterwards.
  * @param prefix of the context that the plugin is registered in.
  */
-export function readOptions (options: JwtSessionOptions, prefix = ''): Settings {
+export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefix = ''): Settings {
+  const verifyOnly = readVerifyOnly(given)
+  const options = verifyOnly?.options ?? given as JwtSessionOptions
   refuseUnknown('options', options, KNOWN)
-  const secrets = readSecrets(options.secret)
+  const keys = verifyOnly?.keys ?? readKeys(options, true)
   const passwords = options.passwords ?? bcryptPasswords()
   const store = options.revocationStore ?? memoryStore()
+  const usernameField = readUsernameField(options.usernameField ?? 'username')
+  const routes = readRoutes(options.routes ?? {}, usernameField, keys.keys.some(({ publicJwk }) => publicJwk !== undefined))
   requireMethods('userLookup', options.userLookup, ['findByUsername', 'findById'])
   requireMethods('passwords', passwords, ['hash', 'verify'])
   requireMethods('revocationStore', store, ['read', 'write', 'list'])
+  if (routes.register !== undefined) requireMethods('userLookup', options.userLookup, ['create'])
   for (const name of ['claims', 'presentUser'] as const) {
     if (options[name] !== undefined && typeof options[name] !== 'function') throw optionInvalid(name, 'is not a function', 'Give a function of the user')
   }
   if (options.claimsSchema !== undefined && options.claimsSchema?.type !== 'object') {
     throw optionInvalid('claimsSchema', 'is not a schema of an object', 'Make it with Type.Object of @sinclair/typebox')
   }
-  const routes = readRoutes(options.routes ?? {})
   const { refresh, logout } = routes
-  const transport = readTransport(options, [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`]))
+  const refreshPaths = [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`])
+  const transport = readTransport(options, verifyOnly === undefined ? refreshPaths : undefined)
 
   const clockTolerance = readDuration('clockTolerance', options.clockTolerance ?? 0, 0, '5m')
   const accessLifetime = readAccessLifetime(options.accessToken ?? {})
@@ -46,10 +54,16 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
   const maxStaleness = options.session?.maxStaleness === undefined
     ? undefined
     : readDuration('session.maxStaleness', options.session.maxStaleness, '100ms', '5m')
+  if (maxStaleness !== undefined && store.watch !== undefined) {
+    throw optionInvalid('session.maxStaleness', 'has no effect on a store with watch', 'Leave it out: this store tells of revocations itself')
+  }
 
   return Object.freeze({
+    keys,
+    header: readHeader(options.header),
+    verifyOnly,
+    saysNotBefore: options.accessToken?.nbf === true,
     tokens: {
-      secrets,
       issuer: readText('issuer', options.issuer ?? NAME),
       audience: readAudience(options.audience ?? NAME),
       clockTolerance,
@@ -70,20 +84,22 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
     passwords,
     transport,
     loadUser: readLoadUser('loadUser', options.loadUser) ?? false,
+    protectAll: readBoolean('protectAll', options.protectAll ?? false),
     claims: options.claims ?? (() => ({})),
     claimsSchema: options.claimsSchema as TSchema | undefined,
     presentUser: options.presentUser,
-    usernameField: readUsernameField(options.usernameField ?? 'username'),
+    usernameField,
     routes,
     warnings: [
-      ...(secrets.some(isGuessable) ? ['the secret looks like one that was made up by hand: use random bytes'] : []),
+      ...warningsOf(keys.keys),
       ...(options.cookie?.secure === false ? ['cookies travel without TLS, because cookie.secure is false: use it for development only'] : [])
     ]
   })
 }
 
 function readAccessLifetime (accessToken: NonNullable<JwtSessionOptions['accessToken']>): number {
-  refuseUnknown('accessToken', accessToken, ['expiresIn'])
+  refuseUnknown('accessToken', accessToken, ['expiresIn', 'nbf'])
+  if (typeof (accessToken.nbf ?? false) !== 'boolean') throw optionInvalid('accessToken.nbf', 'is not a boolean', 'Give true or false')
   return Math.floor(readDuration('accessToken.expiresIn', accessToken.expiresIn ?? '15m', '1s', '1d'))
 }
 
@@ -112,39 +128,6 @@ function readAudience (value: unknown): readonly string[] {
   const audience: readonly unknown[] = Array.isArray(value) ? value : [value]
   if (audience.length === 0) throw optionInvalid('audience', 'is an empty list', 'Leave it out for the default')
   return audience.map((member) => readText('audience', member))
-}
-
-function readUsernameField (field: unknown): string {
-  if (typeof field !== 'string' || !/^[A-Za-z]\w{0,63}$/.test(field) || ['password', 'constructor', 'prototype'].includes(field)) {
-    throw optionInvalid('usernameField', 'cannot be the name of a member of the login body', "Give a name like 'email'")
-  }
-  return field
-}
-
-function readRoutes (routes: NonNullable<JwtSessionOptions['routes']>): Settings['routes'] {
-  refuseUnknown('routes', routes, ['prefix', 'login', 'refresh', 'logout'])
-  const { prefix = '' } = routes
-  if (prefix !== '') readPath('routes.prefix', prefix)
-  return {
-    prefix,
-    login: readRoute('routes.login', routes.login, '/login'),
-    refresh: readRoute('routes.refresh', routes.refresh, '/refresh'),
-    logout: readRoute('routes.logout', routes.logout, '/logout')
-  }
-}
-
-function readRoute (option: string, route: RouteOption = {}, standard: string): RouteSettings | undefined {
-  if (route === false) return undefined
-  const { path = standard, config = {} } = typeof route === 'string' ? { path: route } : route
-  if (typeof route !== 'string') refuseUnknown(option, route, ['path', 'config'])
-  return { url: readPath(option, path), config }
-}
-
-function readPath (option: string, path: unknown): string {
-  if (typeof path !== 'string' || !/^\/[^\s?#:*]*$/.test(path)) {
-    throw optionInvalid(option, 'is not a path', "Give one like '/auth', without parameters")
-  }
-  return path
 }
 
 function requireMethods (option: string, value: unknown, methods: readonly string[]): void {

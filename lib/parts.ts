@@ -1,21 +1,25 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Emit } from './events'
+import type { HeaderSettings } from './header-fields'
+import type { Ring } from './key-ring'
+import type { KeySettings } from './keys'
+import type { RemoteKeys, RemoteSettings } from './remote-keys'
+import type { RoutesSettings } from './route-options'
 import type { SessionSettings, Sessions } from './sessions'
 import type { LiveSettings } from './stores/live'
 import type { TokenSettings, Tokens } from './tokens'
 import type { TransportSettings } from './transport-options'
 import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, UserLookup } from '../types'
-import type { FastifyContextConfig } from 'fastify'
-
-/** A route that is switched on. */
-export interface RouteSettings {
-  readonly url: string
-  readonly config: FastifyContextConfig
-}
 
 /** The options after their check, with every default in place. */
 export interface Settings {
+  readonly keys: KeySettings
+  /** What makes it a resource server, if it is one. */
+  readonly verifyOnly: { readonly remote: RemoteSettings | undefined, readonly isTrusting: boolean } | undefined
+  readonly header: HeaderSettings<(user: SessionUser, context: ClaimsContext) => Awaitable<object>>
   readonly tokens: TokenSettings
+  /** Whether access tokens say `nbf`. */
+  readonly saysNotBefore: boolean
   readonly sessions: SessionSettings
   readonly store: RevocationStore
   readonly storeTimeout: number
@@ -26,16 +30,12 @@ export interface Settings {
   readonly passwords: Passwords
   readonly transport: TransportSettings
   readonly loadUser: boolean | 'lazy'
+  readonly protectAll: boolean
   readonly claims: (user: SessionUser, context: ClaimsContext) => Awaitable<object>
   readonly claimsSchema: TSchema | undefined
   readonly presentUser: ((user: SessionUser) => Awaitable<unknown>) | undefined
   readonly usernameField: string
-  readonly routes: {
-    readonly prefix: string
-    readonly login: RouteSettings | undefined
-    readonly refresh: RouteSettings | undefined
-    readonly logout: RouteSettings | undefined
-  }
+  readonly routes: RoutesSettings
   /** What the options hold that works but should be looked at; for the log. */
   readonly warnings: readonly string[]
 }
@@ -44,7 +44,10 @@ export interface Settings {
 export interface Parts {
   readonly settings: Settings
   readonly sessions: Sessions
+  readonly ring: Ring
   readonly tokens: Tokens
+  /** Keys that somebody else publishes; of resource servers only. */
+  readonly remote: RemoteKeys | undefined
   readonly events: SessionEvents
   readonly emit: Emit
   /** Made by no password that anybody knows, with the parameters in use: the work for unknown users. */

@@ -8,22 +8,25 @@ function text (maxLength: number): TSchema {
 /** Far above every token that is issued; what is longer is no token. */
 const RefreshToken = Type.String({ minLength: 1, maxLength: 8192, description: 'The refresh token of the session.' })
 
-/** `POST /login`. Members that are not named here are allowed and ignored. */
-export const loginBody = (usernameField: string): TSchema =>
-  Type.Object({ [usernameField]: text(256), password: text(1024) })
+/** A body with what the application wants beside. Members that nobody names are allowed and ignored. */
+const extended = (own: TObject, more: TObject | undefined): TObject =>
+  more === undefined ? own : Type.Object({ ...own.properties, ...more.properties })
 
-/** `POST /refresh`. */
-export const refreshBody = Type.Object({ refresh_token: RefreshToken })
+/** `POST /login` and `POST /register`. */
+export const credentialsBody = (usernameField: string, more?: TObject): TObject =>
+  extended(Type.Object({ [usernameField]: text(256), password: text(1024) }), more)
 
-/** `POST /refresh`, where the token may also be in a cookie: the body may be left out. */
-export const refreshBodyOrCookie = Type.Union([Type.Partial(refreshBody), Type.Null()])
+/** `POST /refresh`. Where the token may also be in a cookie, the body may be left out. */
+export const refreshBody = (isOptional: boolean, more?: TObject): TSchema => isOptional
+  ? Type.Union([extended(Type.Object({ refresh_token: Type.Optional(RefreshToken) }), more), Type.Null()])
+  : extended(Type.Object({ refresh_token: RefreshToken }), more)
 
 /** `POST /logout`: the body may be left out. */
-export const logoutBody = Type.Union([
-  Type.Object({
+export const logoutBody = (more?: TObject): TSchema => Type.Union([
+  extended(Type.Object({
     refresh_token: Type.Optional(RefreshToken),
     everywhere: Type.Optional(Type.Boolean({ description: 'Ends all sessions of the subject; needs a valid access token.' }))
-  }),
+  }), more),
   Type.Null()
 ])
 
@@ -56,6 +59,30 @@ export const cookieAnswer = Type.Object({
   // Sessions that were opened before there were cookies have none.
   csrf_token: Type.Optional(Type.String({ description: 'To be repeated in a header by requests that change something.' })),
   user: tokenAnswer.properties.user
+})
+
+/** `GET /sessions`. Times are epoch seconds. */
+export const sessionsAnswer = Type.Array(Type.Object({
+  id: Type.String(),
+  current: Type.Boolean({ description: 'Whether it is the session of this request.' }),
+  created_at: Type.Integer(),
+  last_seen_at: Type.Integer({ description: 'When its tokens were last renewed.' }),
+  expires_at: Type.Integer({ description: 'When it ends unless its tokens are renewed.' }),
+  user_agent: Type.Optional(Type.String()),
+  ip: Type.Optional(Type.String())
+}))
+
+/** The path of one session. */
+export const sessionParams = Type.Object({ id: Type.String({ maxLength: 64 }) })
+
+/** Public keys (RFC 7517 section 5). */
+export const jwkSet = Type.Object({
+  keys: Type.Array(Type.Object({
+    kty: Type.String(),
+    kid: Type.String(),
+    alg: Type.String(),
+    use: Type.Literal('sig')
+  }, { additionalProperties: { type: 'string' } as unknown as TSchema, description: 'With the public members of its kind.' }))
 })
 
 /** An answer without a body. */

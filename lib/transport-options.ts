@@ -1,5 +1,5 @@
 import { optionInvalid } from './errors'
-import { refuseUnknown } from './option-values'
+import { readBoolean, refuseUnknown } from './option-values'
 import { cookieTransport, type CookiePlugin, type CookieTransport } from './transports/cookie'
 import { headerLocation } from './transports/header'
 import { parameterLocation } from './transports/parameter'
@@ -17,6 +17,8 @@ export interface TransportSettings {
   /** How a login is answered. */
   readonly deliver: ChooseDelivery
   readonly csrf: CsrfSettings
+  /** Where tokens travel, in the words of OpenAPI. */
+  readonly securitySchemes: Readonly<Record<string, object>>
 }
 
 interface TransportOptions {
@@ -35,8 +37,8 @@ const NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/
 const DOMAIN = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i
 const PATH = /^\/[\x21-\x3a\x3c-\x7e]*$/
 
-/** @param paths of the routes that take the refresh token. */
-export function readTransport (options: TransportOptions, paths: readonly string[]): TransportSettings {
+/** @param paths of the routes that take the refresh token; undefined where nobody issues one. */
+export function readTransport (options: TransportOptions, paths: readonly string[] | undefined): TransportSettings {
   const locations = readLocations('locations', options.locations ?? ['header'])
   const parameter = locations.find((location) => location === 'query' || location === 'body')
   if (parameter !== undefined) throw optionInvalid('locations', `holds '${parameter}'`, `Give it to the routes that need it: authenticate({ locations: ['${parameter}'] })`)
@@ -56,7 +58,8 @@ export function readTransport (options: TransportOptions, paths: readonly string
     find: { header: readAuthorization(options.authorization ?? {}), cookie: findCookie, query: parameterLocation('query'), body: parameterLocation('body') },
     cookies,
     deliver: typeof deliver === 'function' ? checked(deliver) : () => deliver,
-    csrf: readCsrf(options.csrf ?? {})
+    csrf: readCsrf(options.csrf ?? {}),
+    securitySchemes: { bearerAuth: bearerScheme(options.authorization ?? {}), ...cookies?.securitySchemes }
   })
 
   function findCookie (request: GuardRequest): string | undefined {
@@ -83,12 +86,16 @@ function readAuthorization (authorization: AuthorizationOptions): (request: Guar
   return headerLocation(header.toLowerCase(), schemes)
 }
 
-function readCookie (cookie: CookieOptions, paths: readonly string[]): CookieTransport {
+function bearerScheme ({ header = 'authorization', schemes: [scheme] = ['Bearer'] }: AuthorizationOptions): object {
+  return header.toLowerCase() === 'authorization' && scheme?.toLowerCase() === 'bearer'
+    ? { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' }
+    : { type: 'apiKey', in: 'header', name: header }
+}
+
+function readCookie (cookie: CookieOptions, paths: readonly string[] | undefined): CookieTransport {
   refuseUnknown('cookie', cookie, ['accessName', 'refreshName', 'refreshPaths', 'sameSite', 'secure', 'domain', 'persistent'])
-  const { secure = true, persistent = true, sameSite = 'lax', domain, refreshPaths = paths } = cookie
-  for (const [name, value] of Object.entries({ secure, persistent })) {
-    if (typeof value !== 'boolean') throw optionInvalid(`cookie.${name}`, 'is not a boolean', 'Give true or false')
-  }
+  const { secure = true, persistent = true, sameSite = 'lax', domain, refreshPaths = paths ?? [] } = cookie
+  for (const [name, value] of Object.entries({ secure, persistent })) readBoolean(`cookie.${name}`, value)
   if (!SAME_SITE.includes(sameSite)) throw optionInvalid('cookie.sameSite', `is none of ${SAME_SITE.join(', ')}`, 'Give one of these')
   if (sameSite === 'none' && !secure) throw optionInvalid('cookie.sameSite', "is 'none' without secure, which browsers drop", 'Leave secure out')
   if (domain !== undefined && (typeof domain !== 'string' || !DOMAIN.test(domain))) throw optionInvalid('cookie.domain', 'is not a domain', "Give one like 'example.com'")
@@ -102,7 +109,7 @@ function readCookie (cookie: CookieOptions, paths: readonly string[]): CookieTra
   if (accessName === refreshName) throw optionInvalid('cookie.refreshName', 'is also the name of the other cookie', 'Choose another')
   if (domain !== undefined && /^__host-/i.test(accessName)) throw optionInvalid('cookie.domain', 'contradicts a name with __Host-', 'Choose one')
 
-  if (!Array.isArray(refreshPaths) || refreshPaths.length === 0 || !refreshPaths.every((path) => typeof path === 'string' && PATH.test(path))) {
+  if (!Array.isArray(refreshPaths) || (refreshPaths.length === 0 && paths !== undefined) || !refreshPaths.every((path) => typeof path === 'string' && PATH.test(path))) {
     throw optionInvalid('cookie.refreshPaths', 'is not a list of paths', "Give some like ['/auth/refresh', '/auth/logout']")
   }
   if (/^__host-/i.test(refreshName) && (domain !== undefined || refreshPaths.some((path) => path !== '/'))) {

@@ -2,8 +2,8 @@ import { optionInvalid, sessionError } from './errors'
 import type { Awaitable, SessionUser } from '../types'
 
 /** Waits for the application's user lookup; failing to answer is the same to a client as a store that fails. */
-export async function lookUp<User extends SessionUser> (ask: () => Awaitable<User | null | undefined>): Promise<User | undefined> {
-  let user: User | null | undefined
+export async function lookUp<Found extends object = SessionUser> (ask: () => Awaitable<Found | null | undefined>): Promise<Found | undefined> {
+  let user: Found | null | undefined
   try {
     user = await ask()
   } catch (cause) {

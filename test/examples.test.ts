@@ -203,20 +203,23 @@ async function openPage (address: string) {
 const surroundings = {
   'application.d.mts': `
     import type { FastifyInstance } from 'fastify'
-    import type { JwtSessionOptions, SessionUser } from 'fastify-jwt-session'
+    import type { JwtSessionOptions, SessionUser, UserLookup } from 'fastify-jwt-session'
 
     declare global {
       interface DbUser extends SessionUser { roles: string[] }
       const jwtSession: typeof import('fastify-jwt-session').default
       const app: FastifyInstance
-      const options: JwtSessionOptions
+      const options: JwtSessionOptions<DbUser>
+      const userLookup: UserLookup<DbUser>
       const db: { users: {
         byEmail (email: string): Promise<DbUser | null>
         byId (id: string): Promise<DbUser | null>
+        insert (user: object): Promise<DbUser | null>
         setPasswordHash (id: string, passwordHash: string): Promise<void>
       } }
       const pool: { query<Row> (sql: string, values: unknown[]): Promise<{ rows: Row[] }> }
       function alarm (message: string): void
+      function mail (address: string, text: string): Promise<void>
       function emptyDatabase (): Promise<{ connect (): object, close (): void }>
       function myStore (connection: object): import('fastify-jwt-session').RevocationStore
     }

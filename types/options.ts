@@ -1,4 +1,5 @@
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
+import type { SigningOptions } from './keys'
 import type { Awaitable, Duration, RegisteredClaims } from './session'
 import type { AuthorizationOptions, ChooseDelivery, CookieOptions, CsrfOptions, Delivery, TokenLocation } from './transport'
 import type { Passwords, SessionUser, UserLookup } from './users'
@@ -7,8 +8,23 @@ import type { RevocationStore } from './store'
 /** A key of at least 32 bytes, best made by `openssl rand -base64 32`. A string counts in UTF-8. */
 export type Secret = string | Buffer
 
-/** `false` switches a route off; a string is its path; an object may also carry the route's Fastify `config`. */
-export type RouteOption = false | string | { path?: string, config?: FastifyContextConfig }
+/** `false` switches a route off, `true` on; a string is its path. */
+export type RouteOption = boolean | string | {
+  path?: string
+  /** Fastify's `config` of the route: for a rate limiter, say. */
+  config?: FastifyContextConfig
+  /**
+   * A TypeBox object schema of what the body holds beside what the route reads itself. `userLookup.findByUsername` finds it in
+   * `request.body`, `userLookup.create` in its input.
+   */
+  bodySchema?: BodySchema
+}
+
+/** An object schema of TypeBox, described like `ClaimsSchema`. */
+export interface BodySchema {
+  readonly type: 'object'
+  readonly properties: object
+}
 
 /** An object schema of TypeBox, described: its packages for `import` and for `require` have different types for the same thing. */
 export interface ClaimsSchema<Claims> {
@@ -26,17 +42,20 @@ export interface ClaimsContext {
   readonly request: FastifyRequest | undefined
 }
 
+/** Extra members of the header of access tokens: JSON, and none of those that say how a token is to be read (`alg`, `kid`, `crit` …). */
+export type HeaderFields = Readonly<Record<string, unknown>>
+
 /**
  * The options of the plugin. They are checked when it is registered: what is wrong is refused with `OPTION_INVALID` and a
  * message that says how to mend it, and so is an option that does not exist.
+ *
+ * `keys`: the first signs, all verify, each with its own algorithm only. Tokens name their key by `kid`.
  */
-export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> {
-  /**
-   * The HMAC secret (HS256), or a list of secrets: the first signs, all verify. To change the secret, put the new one in front
-   * and drop the old one when its sessions have ended. Shorter than 32 bytes, or known from documentation: refused
-   * (RFC 8725 section 3.5).
-   */
-  secret: Secret | readonly (Secret | undefined)[] | undefined
+export type JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> =
+  SigningOptions & SessionOptions<User, Claims>
+
+/** The options beside the keys. */
+export interface SessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> {
   /** Finds users. */
   userLookup: UserLookup<User>
   /**
@@ -55,7 +74,11 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
   accessToken?: {
     /** How long it lasts, at most as long as its session: 1 second to 1 day. @default '15m' */
     expiresIn?: Duration
+    /** Whether it says `nbf`, which is its `iat`. Nodes whose clocks differ need `clockTolerance` then. @default false */
+    nbf?: boolean
   }
+  /** Extra members of the header of access tokens, or a function that makes them. @default none */
+  header?: HeaderFields | ((user: User, context: ClaimsContext) => Awaitable<HeaderFields>)
   /**
    * How far clocks may differ when `exp` and `nbf` are judged: 0 to 5 minutes. (`iat` is always allowed 5 seconds, as the
    * nodes of one application never agree to the second.)
@@ -71,8 +94,8 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
     /** How many live sessions a subject may have; a login beyond it ends the oldest. @default no limit */
     maxPerSubject?: number
     /**
-     * For stores without `watch` only: how late a node may notice what another one revoked, 100 milliseconds to 5 minutes.
-     * What a node revokes itself it knows at once. @default every request asks the store
+     * How late a node may notice what another one revoked, 100 milliseconds to 5 minutes. What a node revokes itself it knows at
+     * once. Refused with a store that has `watch`; pointless with one that answers at once. @default every request asks the store
      */
     maxStaleness?: Duration
   }
@@ -116,6 +139,13 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
    * @default false
    */
   loadUser?: boolean | 'lazy'
+  /**
+   * Guards every route of the context that the plugin is registered in, and of those below, by `authenticate`, also routes that
+   * were declared before. The plugin's own routes are left as they are. A route says otherwise in its `config`:
+   * `config: { authenticate: false }`, or `{ authenticate: { optional: true } }` and other requirements.
+   * @default false
+   */
+  protectAll?: boolean
   /** The name of the first field of the login body: `'email'`, say. @default 'username' */
   usernameField?: string
   /** What the token answers tell of the user, as their `user`. Return what the client may know, never the whole user. @default nothing */
@@ -130,5 +160,11 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
     refresh?: RouteOption
     /** @default '/logout' */
     logout?: RouteOption
+    /** `POST`, makes a user and logs in; needs `userLookup.create`. @default false; '/register' when `true` */
+    register?: RouteOption
+    /** `GET` lists the sessions of the subject, `DELETE` of `…/:id` ends one. @default false; '/sessions' when `true` */
+    sessions?: RouteOption
+    /** The public keys, for those who verify tokens elsewhere. @default false; '/.well-known/jwks.json' when `true` */
+    jwks?: RouteOption
   }
 }

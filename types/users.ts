@@ -11,6 +11,15 @@ export interface SessionUser {
   disabled?: boolean
 }
 
+/** What a new user is made of. */
+export interface NewUser {
+  readonly [name: string]: unknown
+  /** What `passwords.hash` made of the password. */
+  readonly passwordHash: string
+  /** The password as the client sent it. Not enumerable. */
+  readonly password: string
+}
+
 /**
  * Finds the users of the application. A rejection means that nobody could be asked: the answer is `STORE_UNAVAILABLE` (503).
  * "No such user" is `null` or `undefined`, never an error.
@@ -23,6 +32,14 @@ export interface UserLookup<User extends SessionUser = SessionUser> {
   findByUsername (username: string, request: FastifyRequest): Awaitable<User | null | undefined>
   /** The user with this `id`. Asked at the end of every login and at every refresh; without a user the session ends. */
   findById (id: string): Awaitable<User | null | undefined>
+  /**
+   * Optional. Makes a user for `POST /register`; `null` or `undefined` when the name was taken meanwhile. `input` holds the
+   * username under the name of its field, `passwordHash`, and what the route's `bodySchema` names. The password itself is there as
+   * `password`, not enumerable, to be looked at and never to be kept.
+   *
+   * An error with a `statusCode` from 400 to 499 is answered as it is; any other means that nobody could be asked (503).
+   */
+  create? (input: NewUser, request: FastifyRequest): Awaitable<User | null | undefined>
 }
 
 /**

@@ -4,20 +4,26 @@ import type { ValueErrorIterator } from '@sinclair/typebox/errors'
 import type { TSchema } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifySchemaValidationError } from 'fastify'
 import { sessionError } from '../errors'
+import { documented } from '../openapi'
+import { jwksRoute } from './jwks'
 import { loginRoute } from './login'
 import { logoutRoute } from './logout'
 import { refreshRoute } from './refresh'
+import { registerRoute } from './register'
+import { sessionsRoutes } from './sessions'
 import type { Parts } from '../parts'
 
 /** Above every body that makes sense here. */
 const BODY_LIMIT = 16_384
+
+const makers = { login: loginRoute, refresh: refreshRoute, logout: logoutRoute, register: registerRoute, sessions: sessionsRoutes, jwks: jwksRoute }
 
 /**
  * The routes, in a context of their own: whatever the host parses, coerces or adds, they read JSON, take it as it stands, and
  * forbid caches to keep the answer.
  */
 export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<void> {
-  const { prefix, login, refresh, logout } = parts.settings.routes
+  const { prefix, ...routes } = parts.settings.routes
   const errorHandlerSoFar = app.errorHandler
 
   await app.register(async (scope) => {
@@ -46,9 +52,10 @@ export async function addRoutes (app: FastifyInstance, parts: Parts): Promise<vo
       return app.errorHandler(error as FastifyError, request, reply)
     })
 
-    if (login !== undefined) loginRoute(scope, parts, login)
-    if (refresh !== undefined) refreshRoute(scope, parts, refresh)
-    if (logout !== undefined) logoutRoute(scope, parts, logout)
+    for (const [name, addRoute] of Object.entries(makers) as [keyof typeof makers, typeof loginRoute][]) {
+      const route = routes[name]
+      if (route !== undefined) addRoute(scope, parts, { ...route, config: documented(parts.settings, route.config) })
+    }
   }, { prefix })
 }
 

@@ -2,11 +2,12 @@ import type { FastifyInstance } from 'fastify'
 import { isFromOwnPages } from '../csrf'
 import { deliver, tokenAnswers } from '../deliver'
 import { findByCredentials, login } from '../login'
-import { errorAnswer, loginBody } from '../schemas'
-import type { Parts, RouteSettings } from '../parts'
+import { credentialsBody, errorAnswer } from '../schemas'
+import type { Parts } from '../parts'
+import type { RouteSettings } from '../route-options'
 
 /** `POST /login`: credentials for tokens. */
-export function loginRoute (app: FastifyInstance, parts: Parts, { url, config }: RouteSettings): void {
+export function loginRoute (app: FastifyInstance, parts: Parts, { url, config, bodySchema }: RouteSettings): void {
   const { settings } = parts
   const { transport, usernameField } = settings
   const schema = {
@@ -14,7 +15,7 @@ export function loginRoute (app: FastifyInstance, parts: Parts, { url, config }:
     operationId: 'login',
     tags: ['session'],
     security: [],
-    body: loginBody(usernameField),
+    body: credentialsBody(usernameField, bodySchema),
     response: { 200: tokenAnswers(settings), '4xx': errorAnswer, '5xx': errorAnswer }
   }
   app.post<{ Body: { password: string, [usernameField: string]: string } }>(url, { schema, config }, async (request, reply) => {

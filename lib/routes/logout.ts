@@ -4,7 +4,8 @@ import { now } from '../clock'
 import { isJson, refuseForgery } from '../csrf'
 import { sessionError } from '../errors'
 import { emptyAnswer, errorAnswer, logoutBody, logoutHeaders } from '../schemas'
-import type { Parts, RouteSettings } from '../parts'
+import type { Parts } from '../parts'
+import type { RouteSettings } from '../route-options'
 import type { SessionRef } from '../../types'
 
 interface Body {
@@ -13,7 +14,7 @@ interface Body {
 }
 
 /** `POST /logout`: ends the session that a token names, expired or not; with `everywhere` all sessions of its subject. */
-export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config }: RouteSettings): void {
+export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config, bodySchema }: RouteSettings): void {
   const { sessions, settings: { transport } } = parts
   const { cookies } = transport
   const schema = {
@@ -22,7 +23,7 @@ export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config }
     tags: ['session'],
     security: [{ bearerAuth: [] }, ...(cookies === undefined ? [] : [{ accessCookie: [] }, { refreshCookie: [] }])],
     headers: logoutHeaders(cookies && transport.csrf.header),
-    body: logoutBody,
+    body: logoutBody(bodySchema),
     response: { 204: emptyAnswer, '4xx': errorAnswer, '5xx': errorAnswer }
   }
   app.post<{ Body?: Body | null }>(url, { schema, config }, async (request, reply) => {

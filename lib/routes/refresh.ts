@@ -2,11 +2,12 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { deliver, tokenAnswers } from '../deliver'
 import { isSessionError, sessionError } from '../errors'
 import { refresh } from '../refresh'
-import { csrfHeader, errorAnswer, refreshBody, refreshBodyOrCookie } from '../schemas'
-import type { Parts, RouteSettings } from '../parts'
+import { csrfHeader, errorAnswer, refreshBody } from '../schemas'
+import type { Parts } from '../parts'
+import type { RouteSettings } from '../route-options'
 
 /** `POST /refresh`: a refresh token for new tokens (RFC 6749 section 6). */
-export function refreshRoute (app: FastifyInstance, parts: Parts, { url, config }: RouteSettings): void {
+export function refreshRoute (app: FastifyInstance, parts: Parts, { url, config, bodySchema }: RouteSettings): void {
   const { settings } = parts
   const { cookies, csrf } = settings.transport
   const schema = {
@@ -15,7 +16,7 @@ export function refreshRoute (app: FastifyInstance, parts: Parts, { url, config 
     tags: ['session'],
     security: cookies === undefined ? [] : [{}, { refreshCookie: [] }],
     ...(cookies === undefined ? {} : { headers: csrfHeader(csrf.header) }),
-    body: cookies === undefined ? refreshBody : refreshBodyOrCookie,
+    body: refreshBody(cookies !== undefined, bodySchema),
     response: { 200: tokenAnswers(settings), '4xx': errorAnswer, '5xx': errorAnswer }
   }
   app.post<{ Body?: { refresh_token?: string } | null }>(url, { schema, config }, async (request, reply) => {

@@ -27,6 +27,8 @@ export interface LiveSessions {
   fence (id: string): void
   /** Remembers that a session is revoked, for good. */
   bury (id: string): void
+  /** Whether it is remembered that a session is revoked, whatever the store says now. */
+  isBuried (id: string): boolean
   close (): Awaitable<void>
 }
 
@@ -75,6 +77,8 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   let answersAtOnce = store.watch === undefined
 
   const isTrusted = (): boolean => subscription !== null && timing.steady() < leaseEnd && timing.now() < leaseWallEnd
+
+  const isBuried = (id: string): boolean => (dead.get(id) ?? 0) > timing.now()
 
   function remembered ({ id, subject }: SessionRef): SessionRecord | undefined {
     const entry = hot.get(id)
@@ -207,10 +211,10 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
 
   return {
     bury,
+    isBuried,
 
     find (ref) {
-      const until = dead.get(ref.id)
-      if (until !== undefined && until > timing.now()) return undefined
+      if (isBuried(ref.id)) return undefined
       const known = remembered(ref)
       if (known !== undefined) return known
       if (answersAtOnce) {

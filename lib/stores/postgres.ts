@@ -1,8 +1,10 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { now } from '../clock'
 import { optionInvalid } from '../errors'
-import { encodeRevoked, watchChannel } from './postgres-link'
+import { isRecord } from '../record'
+import { encodeRevoked, subscriberOf } from './postgres-link'
 import { acceptPool, opener, type PostgresClient, type PostgresClientConfig, type PostgresPool, type PostgresResult } from './postgres-pool'
+import { keepSubscribed } from './subscription'
 import type { Awaitable, RevocationStore, SessionRecord } from '../../types'
 
 export type { PostgresClient, PostgresClientConfig, PostgresPool, PostgresQuery, PostgresResult } from './postgres-pool'
@@ -24,7 +26,7 @@ export interface PostgresStoreOptions {
 }
 
 /** Sessions in PostgreSQL. */
-export interface PostgresStore extends Required<RevocationStore> {
+export interface PostgresStore extends Required<Omit<RevocationStore, 'close'>> {
   /**
    * Makes the table and its indexes where they are missing. Safe to call again, and by several nodes at once.
    * @throws what the server says, when the role may not create tables.
@@ -60,8 +62,8 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
   const { schema, table, channel, listen } = readOptions(options)
   const qualified = (name: string) => schema === undefined ? `"${name}"` : `"${schema}"."${name}"`
   const place = qualified(table)
-  const open = opener(pool, listen)
-  const watches = new Set<{ close (): Promise<void> }>()
+  const subscriber = subscriberOf(opener(pool, listen))
+  let isTold = false
 
   async function ask (text: string, values: unknown[], timeout = QUERY_TIMEOUT_MS): Promise<PostgresResult> {
     for (let attempt = 1; ; attempt++) {
@@ -77,6 +79,16 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * attempt))
       }
     }
+  }
+
+  /** What cannot be read counts as absent, which ends that session and no other. */
+  function recordsIn (rows: any[]): SessionRecord[] {
+    const records = rows.map(recordOf).filter(isRecord)
+    if (records.length < rows.length && !isTold) {
+      isTold = true
+      process.emitWarning(`fastify-jwt-session: postgresStore: ${place} holds something that is no record of a session. What is no record counts as revoked; this is said once`)
+    }
+    return records
   }
 
   const insert = `insert into ${place} (id, subject, revision, expires_at, revoked, state)
@@ -116,7 +128,7 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
       const ids = refs.filter(({ id, subject }) => canKeep(id) && canKeep(subject)).map(({ id }) => id)
       if (ids.length === 0) return []
       const { rows } = await ask(`select ${COLUMNS} from ${place} where id = any($1::text[])`, [ids])
-      return rows.map(recordOf)
+      return recordsIn(rows)
     },
 
     async write ({ id, subject, revision, expiresAt, revoked, state }, expected) {
@@ -136,20 +148,13 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
       if (!canKeep(subject)) return []
       const text = `select ${COLUMNS} from ${place} where subject = $1 and not revoked and expires_at > $2`
       const { rows } = await ask(text, [subject, now()])
-      return rows.map(recordOf)
+      return recordsIn(rows)
     },
 
     watch (on) {
-      const publish = (payload: string) => ask('select pg_notify($1, $2)', [channel, payload])
-      const link = watchChannel({ channel, open, publish }, on)
-      const watch = {
-        close () {
-          watches.delete(watch)
-          return link.close()
-        }
-      }
-      watches.add(watch)
-      return watch
+      // PostgreSQL delivers notifications in the order of their commits, whatever their channels are, so an echo overtakes nothing.
+      const publish = (to: string, message: string) => ask('select pg_notify($1, $2)', [to, message])
+      return keepSubscribed({ channel, echoChannel: randomUUID(), subscriber, publish }, on)
     },
 
     async prune (before, limit) {
@@ -159,10 +164,6 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
         )
         delete from ${place} where id in (select id from doomed)`, [before, limit, `${channel}:prune`], PRUNE_TIMEOUT_MS)
       return Number(rowCount)
-    },
-
-    async close () {
-      await Promise.all(Array.from(watches, (watch) => watch.close()))
     }
   }
 }

@@ -31,6 +31,8 @@ export interface CookieTransport {
   requireFit (answer: TokenAnswer): void
   set (reply: FastifyReply, answer: TokenAnswer): void
   clear (reply: FastifyReply): void
+  /** The cookies in the words of OpenAPI. */
+  readonly securitySchemes: Readonly<Record<'accessCookie' | 'refreshCookie', object>>
 }
 
 export function cookieTransport (settings: CookieSettings, plugin: CookiePlugin): CookieTransport {
@@ -55,6 +57,11 @@ export function cookieTransport (settings: CookieSettings, plugin: CookiePlugin)
         if (!hidden.hasDecorator('serializeCookie')) await hidden.register(plugin, { hook: false })
         serialize = (hidden as unknown as { serializeCookie: Serialize }).serializeCookie
       })
+    },
+
+    securitySchemes: {
+      accessCookie: { type: 'apiKey', in: 'cookie', name: accessName },
+      refreshCookie: { type: 'apiKey', in: 'cookie', name: refreshName }
     },
 
     findAccess: ({ headers }) => valueOf(headers.cookie, accessName),
