@@ -7,6 +7,9 @@ import { childEnv } from './support/child-env'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 
+// Every program starts in a process of its own, on machines that may be slow.
+t.setTimeout(180_000)
+
 const ROOT = join(__dirname, '..')
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
 
@@ -219,6 +222,7 @@ const surroundings = {
       } }
       const pool: { query<Row> (sql: string, values: unknown[]): Promise<{ rows: Row[] }> }
       function alarm (message: string): void
+      function userOfCallback (request: import('fastify').FastifyRequest): Promise<DbUser>
       function mail (address: string, text: string): Promise<void>
       function emptyDatabase (): Promise<{ connect (): object, close (): void }>
       function myStore (connection: object): import('fastify-jwt-session').RevocationStore

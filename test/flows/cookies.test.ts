@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import http2 from 'node:http2'
 import Fastify from 'fastify'
 import fastifyCookie from '@fastify/cookie'
@@ -325,6 +326,71 @@ t.test('logout believes what the client shows, and never falls through to the co
   t.equal((await silent.send('POST', '/logout', { headers: { authorization: `Bearer ${shown.access_token}` } })).statusCode, 204, 'a header needs nothing more')
   const access = accessCookie.slice(ACCESS.length + 1)
   t.equal((await silent.send('POST', '/logout', { headers: { authorization: `Bearer ${access}`, cookie } })).statusCode, 204, 'the same token in both')
+})
+
+t.test('registration and the list of sessions go by the same rules', async (t) => {
+  const users = makeUsers()
+  const { app } = await buildApp(t, {
+    locations: ['cookie'],
+    userLookup: {
+      ...lookupIn(users),
+      create: ({ username, passwordHash }: jwtSession.NewUser) => {
+        const user = { id: `user-${String(username)}`, passwordHash, roles: [] }
+        users.set(String(username), user)
+        return user
+      }
+    } as never,
+    routes: { register: '/register', sessions: '/sessions' }
+  })
+  const browser = browserOf(app)
+  const body = { username: 'carol', password: 'of the bells' }
+  t.equal((await browser.send('POST', '/register', { body, headers: { 'sec-fetch-site': 'cross-site' } })).code, 'CSRF_FAILED')
+  t.equal(users.has('carol'), false)
+  const registered = await browser.send('POST', '/register', { body })
+  t.match(registered, { statusCode: 201, body: /csrf_token/ })
+  t.equal(registered.json().access_token, undefined)
+
+  const other = browserOf(app)
+  await other.login('carol', 'of the bells')
+  const [first, second] = (await browser.send('GET', '/sessions')).json() as [{ id: string }, { id: string }]
+  t.equal((await browser.send('DELETE', `/sessions/${second.id}`, { headers: { 'sec-fetch-site': 'cross-site' } })).code, 'CSRF_FAILED')
+  t.match(await browser.send('DELETE', `/sessions/${second.id}`), { statusCode: 204, headers: { 'set-cookie': undefined } })
+  t.equal((await other.send('GET', '/me')).code, 'SESSION_REVOKED')
+  t.equal((await browser.send('DELETE', `/sessions/${first.id}`)).statusCode, 204)
+  t.equal(browser.cookieFor('/refresh'), '', 'who ends this session is logged out')
+})
+
+t.test('with protectAll, what is not guarded by hand is guarded against other sites too', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(jwtSession, { ...options(), locations: ['cookie'], protectAll: true })
+  app.post('/change', (request) => request.auth.subject)
+  app.post('/hook', { config: { authenticate: false } }, () => 'open')
+  const browser = browserOf(app)
+  t.equal((await browser.send('POST', '/change')).code, 'TOKEN_MISSING')
+  await browser.login()
+  t.equal((await browser.send('POST', '/change')).body, 'user-alice')
+  t.equal((await browser.send('POST', '/change', { headers: { 'sec-fetch-site': 'cross-site' } })).code, 'CSRF_FAILED')
+  t.equal((await browser.send('POST', '/hook', { headers: { 'sec-fetch-site': 'cross-site' } })).body, 'open')
+  t.equal((await browser.send('POST', '/refresh')).statusCode, 200)
+  t.equal((await browser.send('POST', '/logout')).statusCode, 204)
+})
+
+t.test('an application that only verifies reads the cookies of the one that issues, by the same rules', async (t) => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const store = memoryStore()
+  const cookie = { domain: 'example.com' }
+  const { browser } = await build(t, { secret: undefined, keys: [{ kid: 'a', algorithm: 'ES256', privateKey, publicKey }], revocationStore: store, cookie } as never)
+  const resource = Fastify()
+  t.teardown(() => resource.close())
+  await resource.register(jwtSession, { keys: [{ kid: 'a', algorithm: 'ES256', publicKey }], revocationStore: store, locations: ['cookie'], cookie })
+  resource.post('/orders', { onRequest: [resource.authenticate] }, (request) => request.auth.subject)
+  await browser.login()
+  const ask = async (headers: Record<string, string>) => await browserOf(resource, { cookie: browser.cookieFor('/orders'), host: 'orders.example.com', ...headers }).send('POST', '/orders')
+  t.equal((await ask({ 'sec-fetch-site': 'same-origin' })).body, 'user-alice')
+  t.equal((await ask({ 'sec-fetch-site': 'same-site' })).code, 'CSRF_FAILED')
+  await browser.send('POST', '/logout')
+  t.equal((await ask({ 'sec-fetch-site': 'same-origin' })).code, 'TOKEN_MISSING')
 })
 
 t.test('the csrf_token counts for clients that are no browsers', async (t) => {
