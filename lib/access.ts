@@ -69,11 +69,11 @@ function authOf (verified: Verified<AccessTokenClaims>, source: TokenLocation | 
 /** The same with the user, or with the means to find it, as far as it is not there already. */
 export function withUser (parts: Parts, auth: Auth, loadUser: boolean | 'lazy'): Awaitable<Auth> {
   if (loadUser === true && auth.user === undefined) {
-    return after(findUser(parts, auth.subject), (user) => extended(auth, 'user', user))
+    return after(auth.loadUser?.() ?? findUser(parts, auth.subject), (user) => extended(auth, 'user', user))
   }
   if (loadUser === 'lazy' && auth.loadUser === undefined) {
     let pending: Promise<SessionUser> | undefined
-    return extended(auth, 'loadUser', () => (pending ??= findUser(parts, auth.subject)))
+    return extended(auth, 'loadUser', async () => auth.user ?? await (pending ??= findUser(parts, auth.subject)))
   }
   return auth
 }

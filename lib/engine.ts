@@ -32,7 +32,10 @@ interface Jwt {
  */
 export async function createEngine (key: CheckedKey, extra: Header): Promise<Engine> {
   const { kid, algorithm, canSign, material } = key
-t
+  const headers = Object.fromEntries(TOKEN_TYPES.map((typ) => [
+    typ, { alg: algorithm, typ, ...(kid === undefined ? {} : { kid }), ...(typ === 'at+jwt' ? extra : {}) }
+  ])) as unknown as Engine['headers']
+
   const host = Fastify()
   for (const [namespace, header] of Object.entries(headers)) {
     await host.register(fastifyJwt, {

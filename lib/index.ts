@@ -40,6 +40,7 @@ async function fastifyJwtSession (
   const settings = readOptions(options, app.prefix)
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
+  await settings.transport.cookies?.prepare(app)
   const { events, emit } = createEvents(app.log)
   const ring = await createKeyRing({ ...settings.keys, header: settings.header })
   const issued = createTokens(ring, settings.tokens)

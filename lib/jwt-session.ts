@@ -14,7 +14,7 @@ export function createJwtSession (parts: Parts): JwtSession {
   return Object.freeze<JwtSession>({
     events,
     keys: ring.live,
-    login: async (user, request) => await login(parts, user, request),
+    login: async (user, request) => await login(parts, user, request, request && transport.deliver(request)),
     refresh: async (refreshToken) => await refresh(parts, refreshToken, undefined),
     verify: async (accessToken) => await authorize(parts, accessToken, null),
     deliver: (reply, answer) => deliver(settings, reply, answer, transport.deliver(reply.request)),

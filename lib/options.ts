@@ -45,7 +45,8 @@ export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefi
     throw optionInvalid('claimsSchema', 'is not a schema of an object', 'Make it with Type.Object of @sinclair/typebox')
   }
   const { refresh, logout } = routes
-  const transport = readTransport(options, [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`]))
+  const refreshPaths = [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`])
+  const transport = readTransport(options, verifyOnly === undefined ? refreshPaths : undefined)
 
   const clockTolerance = readDuration('clockTolerance', options.clockTolerance ?? 0, 0, '5m')
   const accessLifetime = readAccessLifetime(options.accessToken ?? {})

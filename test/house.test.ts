@@ -94,17 +94,29 @@ t.test('README has every error with its status, and none that is not', async (t)
 t.test('README has every option, and none that is not', async (t) => {
   const readme = read('README.md')
   const table = new Set(Array.from(readme.matchAll(/^\| `([a-z][\w.]*)` \|/gim), ([, name]) => name as string))
-  const message = (() => {
-    try {
-      readOptions({ nothing: true } as never)
-    } catch (error) {
-      return (error as Error).message
-    }
-    return ''
-  })()
-  const known = message.slice(message.indexOf('There are ') + 10, -1).split(', ')
+  const known = namesIn({ nothing: true })
   t.ok(known.length > 10)
   for (const name of known) t.ok(Array.from(table).some((entry) => entry === name || entry.startsWith(`${name}.`)), name)
+})
+
+/** The names that a refusal of an unknown one lists. */
+function namesIn (options: object): string[] {
+  try {
+    readOptions(options as never)
+  } catch (error) {
+    const { message } = error as Error
+    return message.slice(message.indexOf('There are ') + 10, -1).split(', ')
+  }
+  return []
+}
+
+t.test('README has every member of the options of the transport, and none that is not', async (t) => {
+  const readme = read('README.md')
+  const valid = { secret: 'k7QmT2vX9dLr4WzB8nHc3YpJ6sFg1AeU', userLookup: { findByUsername: () => null, findById: () => null }, locations: ['cookie'] }
+  for (const group of ['cookie', 'csrf']) {
+    const table = Array.from(readme.matchAll(new RegExp(`^\\| \`${group}\\.(\\w+)\` \\|`, 'gm')), ([, name]) => name)
+    t.same(table.sort(), namesIn({ ...valid, [group]: { nothing: true } }).sort(), group)
+  }
 })
 
 t.test('package.json exports what the namespace declares', async (t) => {

@@ -100,7 +100,8 @@ t.test('the header of a token is found by its text, and read when it is spelled 
 t.test('what is wrong with a key is refused, and the message never holds it', async (t) => {
   const { ES256, EdDSA, RS256, HS256 } = made
   const pem = (kind: 'rsa' | 'ec' | 'ed25519' | 'rsa-pss', options: object) =>
-t  const encrypted = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'x' })
+    (generateKeyPairSync(kind as 'ec', options as never).privateKey as unknown as KeyObject).export({ type: 'pkcs8', format: 'pem' })
+  const encrypted = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'x' })
   const rsa = RS256.publicKey as KeyObject
   const der = rsa.export({ type: 'spki', format: 'der' })
   const base = { kid: 'a', algorithm: 'HS256', secret: SECRET }
