@@ -704,8 +704,12 @@ t.test('D: login', async (t) => {
   for (const [name, password] of Object.entries(secrets)) users.set(name, { id: `user-${name}`, passwordHash: await bcrypt.hash(password, 4), roles: [] })
   // A plain object answers to names that nobody gave it, as the lookups of many applications do.
   const table = Object.fromEntries(users)
+  const passwords = bcryptPasswords({ cost: 8 })
+  // A thread takes its time to start from TypeScript, and a registration has ten seconds.
+  await passwords.hash('to start the first thread')
   const server = await serve(t, {
-    passwords: bcryptPasswords({ cost: 8 }),
+    passwords,
+    throttle: false,
     userLookup: { findByUsername: (username) => table[username], findById: (id) => Object.values(table).find((user) => user.id === id) },
     claims: ({ roles }) => ({ roles })
   })
@@ -731,6 +735,78 @@ t.test('D: login', async (t) => {
     }
     for (const password of ['', 'undefined', 'null', '$2b$04$x']) t.not((await login('unset', password)).status, 200)
     for (const [name] of odd) t.same(faultsOf(await login(name, 'undefined'), denied), [])
+  })
+
+  t.test('D3: throttling does not tell known from unknown names', async (t) => {
+    const server = await serve(t, { throttle: { account: { attempts: 3 } } })
+    const told = async (username: string): Promise<object[]> => {
+      const answers: object[] = []
+      for (let attempt = 0; attempt < 6; attempt++) {
+        const { status, body, headers } = await server.post('/login', { username, password: 'wrong' })
+        answers.push({ status, body, headers: { ...headers, date: '', 'retry-after': Number(headers['retry-after']) > 890 } })
+      }
+      return answers
+    }
+    const known = await told('alice')
+    t.match(known, [{ status: 401 }, { status: 401 }, { status: 401 }, { status: 429 }, { status: 429 }, { status: 429 }])
+    t.same(await told('nobody'), known)
+    t.same(await told('__proto__'), known)
+  })
+
+  t.test('D4: after a few failures for one account the answer is 429 with the time to wait, also for the right password', async (t) => {
+    const clock = stopClock(t)
+    const server = await serve(t)
+    const guess = async (password: string): Promise<HttpAnswer> => await server.post('/login', { username: 'alice', password })
+    const answers: HttpAnswer[] = []
+    for (let attempt = 0; attempt < 101; attempt++) answers.push(await guess(`guess ${attempt}`))
+    t.same(answers.map(({ status }) => status), answers.map((_, index) => index < 20 ? 401 : 429))
+    for (const answer of [answers[20], answers[100], await guess('wonderland')]) {
+      t.same(faultsOf(answer as HttpAnswer, { status: 429, code: 'TOO_MANY_ATTEMPTS', challenge: undefined }), [])
+      t.equal(answer?.headers['retry-after'], '900')
+    }
+    clock.advance(900)
+    t.equal((await guess('wonderland')).status, 200)
+  })
+
+  t.test('D5: no header gives an address a new budget, unless the application trusts its proxy; IPv6 is counted by 64 bits', async (t) => {
+    const attempts = async ({ app }: TestApp, headers: Record<string, string>[]): Promise<number[]> => {
+      const answers = await Promise.all(headers.map(async (each, index) =>
+        await app.inject({ method: 'POST', url: '/login', headers: each, payload: { username: `name ${index}`, password: 'wrong' } })))
+      return answers.map(({ statusCode }) => statusCode)
+    }
+    const throttle = { address: { attempts: 2 } }
+    const names = ['x-forwarded-for', 'x-real-ip', 'forwarded', 'cf-connecting-ip', 'true-client-ip', 'x-client-ip', 'x-cluster-client-ip', 'client-ip', 'via', 'host', 'origin', 'user-agent', 'cookie']
+    const distrustful = await buildApp(t, { throttle })
+    const statuses = await attempts(distrustful, names.map((name, index) => ({ [name]: name === 'forwarded' ? `for=192.0.2.${index}` : `192.0.2.${index}` })))
+    t.same(statuses.sort(), [401, 401, ...names.slice(2).map(() => 429)])
+
+    const trusting = await buildApp(t, { throttle }, { trustProxy: true })
+    const from = async (...addresses: string[]): Promise<number[]> => await attempts(trusting, addresses.map((address) => ({ 'x-forwarded-for': address })))
+    t.same(await from('192.0.2.1', '192.0.2.2', '192.0.2.1', '192.0.2.1', '::ffff:192.0.2.2', '192.0.2.2'), [401, 401, 401, 429, 401, 429])
+    t.same(await from('2001:db8::1', '2001:db8::2', '2001:db8::3', '2001:db8:0:1::1'), [401, 401, 429, 401])
+  })
+
+  t.test('D6: of 1,000 parallel guesses on one account no more than the budget is hashed', async (t) => {
+    let verified = 0
+    const server = await serve(t, { passwords: { ...plainPasswords, verify: async () => { verified++; await new Promise((resolve) => setTimeout(resolve, 5)); return false } } })
+    const guesses = Array.from({ length: 1000 }, async (_, index) => (await server.post('/login', { username: 'alice', password: `guess ${index}` })).status)
+    const statuses = await Promise.all(guesses)
+    t.equal(verified, 20)
+    t.equal(statuses.filter((status) => status === 401).length, 20)
+    t.equal(statuses.filter((status) => status === 429).length, 980)
+  })
+
+  t.test('D7: an account under attack locks out no other from the same address, and ends no session', async (t) => {
+    const server = await serve(t)
+    const { access_token: token, refresh_token: refreshToken } = await server.client.login()
+    await Promise.all(Array.from({ length: 500 }, async () => await server.post('/login', { username: 'alice', password: 'wrong' })))
+    t.equal((await server.post('/login', { username: 'alice', password: 'wonderland' })).status, 429)
+    t.equal((await server.me(token)).status, 200)
+    const { json } = await server.refresh(refreshToken)
+    const renewed = json as jwtSession.TokenAnswer
+    t.equal((await server.me(renewed.access_token)).status, 200)
+    t.equal((await server.post('/login', { username: 'bob', password: 'builder' })).status, 200)
+    t.equal((await server.post('/logout', undefined, renewed.access_token)).status, 204)
   })
 
   t.test('D8: credentials that are not strings are malformed', async (t) => {
@@ -917,6 +993,22 @@ t.test('D: login', async (t) => {
     }
     for (const depth of [1000, 8000]) t.same(faultsOf(await post(deep(depth)), denied), [], 'what fits is harmless')
     for (const body of ['['.repeat(16_000), `${'['.repeat(8000)}${']'.repeat(8000)}`, '{"a":'.repeat(3000)]) t.equal((await post(body)).code, 'REQUEST_INVALID')
+  })
+
+  t.test('D19: success, failure, throttling, reuse and logout are told, without passwords, hashes and tokens', async (t) => {
+    const lines: string[] = []
+    const logger = { level: 'trace', stream: { write: (line: string) => { lines.push(line) } } }
+    const { client, events } = await buildApp(t, { throttle: { account: { attempts: 1 } } }, { logger })
+    const tokens = await client.login()
+    const renewed = (await client.refresh(tokens.refresh_token)).json<jwtSession.TokenAnswer>()
+    await client.refresh(tokens.refresh_token)
+    const other = await client.login()
+    await client.post('/logout', undefined, other.access_token)
+    for (let attempt = 0; attempt < 2; attempt++) await client.post('/login', { username: 'bob', password: 'hunter2hunter2' })
+    t.same([...new Set(events.map(({ name }) => name))].sort(), ['login.failed', 'login.succeeded', 'login.throttled', 'refresh.refused', 'refresh.succeeded', 'session.reused', 'session.revoked'])
+    for (const name of ['login.failed', 'login.throttled', 'session.reused']) t.ok(lines.some((line) => line.includes(name)), name)
+    const told = lines.join() + JSON.stringify(events)
+    for (const secret of ['hunter2', 'wonderland', 'builder', 'plain:', 'eyJ', ...[tokens, renewed, other].flatMap((each) => each.refresh_token.split('.'))]) t.notMatch(told, secret)
   })
 })
 
