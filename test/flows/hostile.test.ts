@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import jwtSession, { bcryptPasswords, memoryStore } from '../../lib'
-import { buildApp, lookupIn, makeUsers, plainPasswords, SECRET, type TestApp } from '../support/app'
+import { buildApp, lookupIn, makeUsers, plainPasswords, SECRET, type TestApp, type TestUser } from '../support/app'
 import { stopClock } from '../support/clock'
 import { forge, mac, parse, reforge, seal, segment, withMember } from '../support/forge'
 
@@ -704,18 +704,21 @@ t.test('D: login', async (t) => {
   for (const [name, password] of Object.entries(secrets)) users.set(name, { id: `user-${name}`, passwordHash: await bcrypt.hash(password, 4), roles: [] })
   // A plain object answers to names that nobody gave it, as the lookups of many applications do.
   const table = Object.fromEntries(users)
+  const plainTable = Object.fromEntries(Array.from(makeUsers(), ([name, user]) => [name, { ...user, roles: [] }]))
   const passwords = bcryptPasswords({ cost: 8 })
   // A thread takes its time to start from TypeScript, and a registration has ten seconds.
   await passwords.hash('to start the first thread')
-  const server = await serve(t, {
-    passwords,
-    throttle: false,
-    userLookup: { findByUsername: (username) => table[username], findById: (id) => Object.values(table).find((user) => user.id === id) },
-    claims: ({ roles }) => ({ roles })
+  const lookupOf = (table: Record<string, TestUser>): jwtSession.UserLookup<TestUser> =>
+    ({ findByUsername: (username) => table[username], findById: (id) => Object.values(table).find((user) => user.id === id) })
+  const server = await serve(t, { passwords, throttle: false, userLookup: lookupOf(table), claims: ({ roles }) => ({ roles }) })
+  // What does not look at passwords needs no hashes.
+  const quick = await serve(t, { throttle: false, userLookup: lookupOf(plainTable) })
+  const requestsTo = ({ post, request }: Served) => ({
+    login: async (username: unknown, password: unknown, more: object = {}): Promise<HttpAnswer> => await post('/login', { username, password, ...more }),
+    post: async (body: string | Buffer | undefined, type = 'application/json'): Promise<HttpAnswer> =>
+      await request('POST', '/login', type === '' ? {} : { 'content-type': type }, body)
   })
-  const login = async (username: unknown, password: unknown, more: object = {}): Promise<HttpAnswer> => await server.post('/login', { username, password, ...more })
-  const post = async (body: string | Buffer | undefined, type = 'application/json'): Promise<HttpAnswer> =>
-    await server.request('POST', '/login', type === '' ? {} : { 'content-type': type }, body)
+  const { login } = requestsTo(server)
   const credentials = JSON.stringify({ username: 'alice', password: 'wonderland' })
   const denied = { code: 'INVALID_CREDENTIALS', challenge: 'Bearer' }
 
@@ -810,6 +813,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D8: credentials that are not strings are malformed', async (t) => {
+    const { login, post } = requestsTo(quick)
     const values: unknown[] = [
       null, undefined, 0, 1, true, [], ['alice'], [['alice']], {}, { $ne: null }, { $gt: '' }, { $regex: '.*' }, { toString: 'alice' }, { length: 5 }, { password: 1 }, { toString: { $ne: 1 } }, '', '\0', 'alice\0',
       'x'.repeat(1025)
@@ -820,6 +824,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D9: bodies that are empty, malformed or no objects are malformed', async (t) => {
+    const { post } = requestsTo(quick)
     const bodies = [
       undefined, '', ' ', '{', '}', '{}', '[]', 'null', 'true', '0', '"x"', '""', 'undefined', 'NaN', '{"username"}', '{"username":}', "{'username':'alice'}", '{"username":"alice"}', '{"password":"wonderland"}', `[${credentials}]`,
       `${credentials}x`, `${credentials}${credentials}`, `${credentials},`, credentials.slice(0, -1), JSON.stringify(credentials), credentials.replace('}', ',}'), `/**/${credentials}`, '\0', 'username=alice&password=wonderland',
@@ -828,13 +833,14 @@ t.test('D: login', async (t) => {
     const answers = await Promise.all(bodies.map(async (body) => await post(body)))
     t.same(answers.flatMap(({ status, code }, index) => status === 400 && (code === 'REQUEST_INVALID' || Buffer.isBuffer(bodies[index])) ? [] : [`${String(bodies[index])}: ${status} ${code}`]), [])
     t.equal((await post(undefined, '')).status, 400, 'no body at all')
-    const short = await server.raw(`POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nConnection: close\r\n\r\n${credentials}`)
+    const short = await quick.raw(`POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nConnection: close\r\n\r\n${credentials}`)
     t.equal(short.status, 400, 'a length that cuts the body')
-    const smuggled = await server.raw('POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n')
+    const smuggled = await quick.raw('POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n')
     t.equal(smuggled.status, 400, 'two lengths')
   })
 
   t.test('D10: only application/json is read', async (t) => {
+    const { post } = requestsTo(quick)
     for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON', 'application/json;charset=UTF-8']) t.equal((await post(credentials, type)).status, 200, type)
     const types = [
       '', 'text/plain', 'text/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/octet-stream', 'application/xml', 'application/jsonx', 'application/json5', 'application/ld+json',
@@ -851,7 +857,7 @@ t.test('D: login', async (t) => {
       const answer = await post('{"username":["alice"],"password":["wonderland"]}', type)
       t.ok([400, 415].includes(answer.status), `${type}: ${answer.status}`)
     }
-    t.equal((await server.request('POST', '/login', { 'content-type': 'application/x-www-form-urlencoded' }, 'username=alice&password=wonderland')).status, 415)
+    t.equal((await quick.request('POST', '/login', { 'content-type': 'application/x-www-form-urlencoded' }, 'username=alice&password=wonderland')).status, 415)
   })
 
   t.test('D11: a password is compared exactly', async (t) => {
@@ -891,6 +897,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D13: a username that looks alike is another user', async (t) => {
+    const { login } = requestsTo(quick)
     const names = [
       'Alice', 'ALICE', ' alice', 'alice ', 'alice\t', 'alice\n', '\ufeffalice', 'al\u200bice', 'alice\u200d', '\u0430lice', 'аlice', 'ａｌｉｃｅ', 'al\u0131ce', 'alice\u0301', 'a\u00adlice', 'alice.', 'alice/', 'alice%00', 'alice%20', 'alice#', 'al*', 'alice,bob',
       "alice' --", 'alice)(uid=*', 'user-alice', '\u202ealice'
@@ -900,6 +907,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D14: names of inherited members are unknown users', async (t) => {
+    const { login } = requestsTo(quick)
     const names = ['__proto__', 'constructor', 'prototype', 'then', 'toString', 'valueOf', 'toJSON', 'hasOwnProperty', 'isPrototypeOf', '__defineGetter__', '__lookupGetter__', 'length', 'name', 'undefined', 'null']
     const unknown = await login('nobody', 'wonderland')
     for (const name of names) {
@@ -912,6 +920,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D15: further members of the body change nothing', async (t) => {
+    const { login, post } = requestsTo(quick)
     const more = {
       sub: 'user-bob',
       id: 'user-bob',
@@ -956,6 +965,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D16: bodies that reach for prototypes are refused', async (t) => {
+    const { post } = requestsTo(quick)
     const members = ['"__proto__":{"polluted":1}', '"__proto__":null', '"x":{"__proto__":{"polluted":1}}', '"constructor":{"prototype":{"polluted":1}}', '"\\u005f_proto__":{"polluted":1}', '"x":[{"__proto__":{"username":"bob"}}]']
     for (const member of members) t.equal((await post(credentials.replace('{', `{${member},`))).code, 'REQUEST_INVALID', member)
     t.equal((await post('{"__proto__":{"username":"alice","password":"wonderland"}}')).code, 'REQUEST_INVALID')
@@ -963,10 +973,11 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D17: every login is a session of its own, whatever the client offers', async (t) => {
+    const { login } = requestsTo(quick)
     stopClock(t)
     const first = parse(((await login('alice', 'wonderland')).json as jwtSession.TokenAnswer).access_token)
     const sid = String(first.claims.sid)
-    const offered = await server.request('POST', `/login?sid=${sid}&session=${sid}`, {
+    const offered = await quick.request('POST', `/login?sid=${sid}&session=${sid}`, {
       'content-type': 'application/json', authorization: `Bearer ${first.parts.join('.')}`, cookie: `sid=${sid}; session=${sid}; sessionId=${sid}; __Secure-refresh_token=${sid}`, 'x-session-id': sid
     }, JSON.stringify({ username: 'alice', password: 'wonderland', sid, session: sid, sessionId: sid, session_id: sid, id: sid }))
     const second = parse((offered.json as jwtSession.TokenAnswer).access_token)
@@ -977,18 +988,19 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D18: giant passwords, giant bodies and deep nesting are refused quickly', async (t) => {
+    const { post } = requestsTo(quick)
     const deep = (depth: number): string => `{"username":"alice","password":"x","x":${'['.repeat(depth)}${']'.repeat(depth)}}`
     const bodies: Record<string, string> = {
       password: JSON.stringify({ username: 'alice', password: 'x'.repeat(900_000) }), body: JSON.stringify({ username: 'alice', password: 'x', more: 'x'.repeat(3_000_000) }), nesting: deep(300_000), objects: '{"username":'.repeat(300_000)
     }
     for (const [name, body] of Object.entries(bodies)) {
       const started = performance.now()
-      t.equal((await server.app.inject({ method: 'POST', url: '/login', headers: { 'content-type': 'application/json' }, payload: body })).statusCode, 413, name)
+      t.equal((await quick.app.inject({ method: 'POST', url: '/login', headers: { 'content-type': 'application/json' }, payload: body })).statusCode, 413, name)
       // The answer comes before the rest of the body is sent.
       const head = `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`
-      t.equal((await server.raw(head + body.slice(0, 20_000))).status, 413, `${name}, by its length`)
+      t.equal((await quick.raw(head + body.slice(0, 20_000))).status, 413, `${name}, by its length`)
       const chunked = `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n${body.slice(0, 20_000)}\r\n`
-      t.equal((await server.raw(chunked)).status, 413, `${name}, in chunks`)
+      t.equal((await quick.raw(chunked)).status, 413, `${name}, in chunks`)
       t.ok(performance.now() - started < 3000)
     }
     for (const depth of [1000, 8000]) t.same(faultsOf(await post(deep(depth)), denied), [], 'what fits is harmless')
