@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import * as claims from './claims'
 import * as errors from './errors'
 import * as hooks from './hooks'
-import * as passwords from './passwords'
+import * as bcrypt from './passwords/bcrypt'
+import * as scrypt from './passwords/scrypt'
 import * as memory from './stores/memory'
 import { timing } from './clock'
 import { createEvents } from './events'
@@ -20,6 +21,7 @@ import { boundedStore } from './stores/bounded'
 import { liveSessions } from './stores/live'
 import { loggedWatch } from './stores/logged'
 import { pruneRegularly } from './stores/prune'
+import { createThrottle } from './throttle'
 import { tokenMemory } from './token-memory'
 import { createTokens } from './tokens'
 import { trusting, withoutIssuing } from './verify-only'
@@ -47,6 +49,7 @@ async function fastifyJwtSession (
   const access = tokenMemory(issued.access, settings.tokenMemory, settings.tokens.clockTolerance)
   ring.onRetire(access.clear)
   const tokens = { ...issued, access }
+  app.addHook('onClose', async () => await settings.passwords.close?.())
   const decoyHash = await settings.passwords.hash(randomBytes(24).toString('base64url'))
 
   const store = boundedStore(settings.store, settings.storeTimeout, (err) => {
@@ -66,8 +69,13 @@ async function fastifyJwtSession (
     }
   })
   const sessions = createSessions(store, live, settings.sessions, emit)
+  const throttle = createThrottle(settings.throttle, {
+    store: settings.store,
+    timeout: settings.storeTimeout,
+    tell (err) { app.log.error({ err }, 'fastify-jwt-session: login attempts cannot be counted for all nodes, so this one counts alone') }
+  })
   const parts: Parts = Object.freeze<Parts>({
-    settings, events, emit, ring, tokens, remote, decoyHash, sessions: settings.verifyOnly?.isTrusting ? trusting(sessions) : sessions
+    settings, events, emit, ring, tokens, remote, decoyHash, throttle, sessions: settings.verifyOnly?.isTrusting ? trusting(sessions) : sessions
   })
 
   app.decorate(PARTS as unknown as string, parts)
@@ -90,6 +98,7 @@ async function fastifyJwtSession (
 // One CommonJS build serves require and import: a namespace that only declares, and exports that Node can read off the text.
 declare namespace fastifyJwtSession {
   export import AccessTokenClaims = contract.AccessTokenClaims
+  export import AttemptBudget = contract.AttemptBudget
   export import Auth = contract.Auth
   export import Authenticate = contract.Authenticate
   export import AuthenticateOptions = contract.AuthenticateOptions
@@ -123,6 +132,7 @@ declare namespace fastifyJwtSession {
   export import OneTimeToken = contract.OneTimeToken
   export import OneTimeTokenClaims = contract.OneTimeTokenClaims
   export import Passwords = contract.Passwords
+  export import PasswordsCall = contract.PasswordsCall
   export import RefreshRefusal = contract.RefreshRefusal
   export import RequireClaims = contract.RequireClaims
   export import RevocationReason = contract.RevocationReason
@@ -137,6 +147,7 @@ declare namespace fastifyJwtSession {
   export import SessionRef = contract.SessionRef
   export import SessionState = contract.SessionState
   export import SessionUser = contract.SessionUser
+  export import ThrottleOptions = contract.ThrottleOptions
   export import TokenAnswer = contract.TokenAnswer
   export import TokenLocation = contract.TokenLocation
   export import UserLookup = contract.UserLookup
@@ -150,7 +161,8 @@ declare namespace fastifyJwtSession {
   export const anyOf: typeof claims.anyOf
   export const allOf: typeof claims.allOf
   export const memoryStore: typeof memory.memoryStore
-  export const bcryptPasswords: typeof passwords.bcryptPasswords
+  export const bcryptPasswords: typeof bcrypt.bcryptPasswords
+  export const scryptPasswords: typeof scrypt.scryptPasswords
   export const isSessionError: typeof errors.isSessionError
   export const sessionErrors: typeof errors.sessionErrors
   export { fastifyJwtSession as default, fastifyJwtSession }
@@ -166,7 +178,8 @@ module.exports.requireClaims = hooks.requireClaims
 module.exports.anyOf = claims.anyOf
 module.exports.allOf = claims.allOf
 module.exports.memoryStore = memory.memoryStore
-module.exports.bcryptPasswords = passwords.bcryptPasswords
+module.exports.bcryptPasswords = bcrypt.bcryptPasswords
+module.exports.scryptPasswords = scrypt.scryptPasswords
 module.exports.isSessionError = errors.isSessionError
 module.exports.sessionErrors = errors.sessionErrors
 

@@ -3,11 +3,12 @@ import { optionInvalid } from './errors'
 import { readHeader } from './header-fields'
 import { readKeys, warningsOf } from './keys'
 import { readBoolean, readDuration, readLoadUser, refuseUnknown } from './option-values'
-import { bcryptPasswords } from './passwords'
+import { bcryptPasswords } from './passwords/bcrypt'
 import { INTERVALS } from './policy'
 import { readRoutes, readUsernameField } from './route-options'
 import { assumedWatch } from './stores/assumed'
 import { memoryStore } from './stores/memory'
+import { readThrottle } from './throttle'
 import { readTransport } from './transport-options'
 import { readVerifyOnly } from './verify-only'
 import type { Settings } from './parts'
@@ -17,8 +18,8 @@ const NAME = 'fastify-jwt-session'
 
 const KNOWN = [
   'secret', 'keys', 'header', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
-  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll', 'tokenMemory', 'usernameField',
-  'presentUser', 'routes'
+  'revocationStore', 'storeTimeout', 'passwords', 'throttle', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll',
+  'tokenMemory', 'usernameField', 'presentUser', 'routes'
 ] as const satisfies readonly (keyof JwtSessionOptions)[]
 
 /**
@@ -35,6 +36,7 @@ export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefi
   const usernameField = readUsernameField(options.usernameField ?? 'username')
   const routes = readRoutes(options.routes ?? {}, usernameField, keys.keys.some(({ publicJwk }) => publicJwk !== undefined))
   requireMethods('userLookup', options.userLookup, ['findByUsername', 'findById'])
+  if (options.userLookup.updatePasswordHash !== undefined) requireMethods('userLookup', options.userLookup, ['updatePasswordHash'])
   requireMethods('passwords', passwords, ['hash', 'verify'])
   requireMethods('revocationStore', store, ['read', 'write', 'list'])
   if (routes.register !== undefined) requireMethods('userLookup', options.userLookup, ['create'])
@@ -83,6 +85,7 @@ export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefi
     },
     userLookup: options.userLookup,
     passwords,
+    throttle: readThrottle(options.throttle),
     transport,
     loadUser: readLoadUser('loadUser', options.loadUser) ?? false,
     protectAll: readBoolean('protectAll', options.protectAll ?? false),

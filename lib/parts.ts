@@ -7,6 +7,7 @@ import type { RemoteKeys, RemoteSettings } from './remote-keys'
 import type { RoutesSettings } from './route-options'
 import type { SessionSettings, Sessions } from './sessions'
 import type { LiveSettings } from './stores/live'
+import type { Throttle, ThrottleSettings } from './throttle'
 import type { TokenSettings, Tokens } from './tokens'
 import type { TransportSettings } from './transport-options'
 import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, UserLookup } from '../types'
@@ -30,6 +31,7 @@ export interface Settings {
   readonly live: LiveSettings
   readonly userLookup: UserLookup
   readonly passwords: Passwords
+  readonly throttle: ThrottleSettings
   readonly transport: TransportSettings
   readonly loadUser: boolean | 'lazy'
   readonly protectAll: boolean
@@ -54,6 +56,7 @@ export interface Parts {
   readonly emit: Emit
   /** Made by no password that anybody knows, with the parameters in use: the work for unknown users. */
   readonly decoyHash: string
+  readonly throttle: Throttle
 }
 
 /** The property of a Fastify instance that holds them. */

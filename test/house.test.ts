@@ -14,18 +14,18 @@ const files = (folder: string) => readdirSync(join(root, folder), { recursive: t
 
 /** The rings: a file imports only from lower rings, and from its own where the row says so. */
 const rings: { files: RegExp, own?: boolean }[] = [
-  { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable|record|segments)$/, own: true },
+  { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable|record|segments|address|limiter)$/, own: true },
   { files: /^lib\/stores\/subscription$/ },
-  { files: /^lib\/(?:stores\/.*|transports\/.*|passwords|policy|claims|csrf|events|secrets|option-values|header-fields|users|conformance.*)$/ },
+  { files: /^lib\/(?:stores\/.*|transports\/.*|passwords\/.*|policy|claims|csrf|events|secrets|option-values|header-fields|users|conformance.*)$/ },
   { files: /^lib\/(?:engine|keys|key-ring|jwk-set|remote-keys)$/, own: true },
-  { files: /^lib\/(?:sessions|tokens|route-options|transport-options)$/ },
-  { files: /^lib\/(?:parts|token-memory|issue|access|deliver|login|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
+  { files: /^lib\/(?:sessions|tokens|route-options|transport-options|throttle)$/ },
+  { files: /^lib\/(?:parts|token-memory|issue|access|deliver|login|credentials|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
   { files: /^lib\/(?:options|verify-only)$/, own: true },
   { files: /^lib\/index$/ }
 ]
 
 /** One store, or the kit, in several files. */
-const familyOf = (file: string) => /^lib\/(?:stores\/)?(redis|postgres|conformance)\b/.exec(file)?.[1] ?? file
+const familyOf = (file: string) => /^lib\/(?:stores\/)?(redis|postgres|conformance|passwords)\b/.exec(file)?.[1] ?? file
 
 const ringOf = (file: string) => rings.findIndex(({ files }) => files.test(file))
 
@@ -79,7 +79,7 @@ t.test('every error says its status, its message and its challenge', async (t) =
     t.match(error, { code: `FST_JWT_SESSION_${name}`, statusCode: status, message })
     t.equal(error.headers['www-authenticate'] ?? null, challenge)
     t.equal(error.headers['cache-control'], 'no-store')
-    t.equal(error.headers['retry-after'], status === 503 ? '1' : undefined)
+    t.equal(error.headers['retry-after'], status === 503 || status === 429 ? '1' : undefined)
     if (status === 401) t.match(String(challenge), /^Bearer/)
     if (challenge !== null) t.match(challenge, /^[\x20-\x7e]+$/)
   }

@@ -32,6 +32,25 @@ export interface ClaimsSchema<Claims> {
   readonly static: Claims
 }
 
+/** How many attempts to log in are allowed within a time. */
+export interface AttemptBudget {
+  /** How many: 1 to 100,000. */
+  attempts?: number
+  /** Within which time, counted from the first: 1 second to 1 day. */
+  window?: Duration
+}
+
+/** How guesses of passwords are slowed down. `false` counts nothing of a kind. */
+export interface ThrottleOptions {
+  /** For each username, known or not. A login that succeeds clears the count. @default { attempts: 20, window: '15m' } */
+  account?: AttemptBudget | false
+  /**
+   * For each address: `request.ip`, so Fastify's `trustProxy` decides what it is; of IPv6 the first 64 bits. A login that
+   * succeeds does not count. @default { attempts: 200, window: '15m' }
+   */
+  address?: AttemptBudget | false
+}
+
 /** For what a token is issued. */
 export interface ClaimsContext {
   /** The id of the session. */
@@ -114,6 +133,11 @@ export interface SessionOptions<User extends SessionUser = SessionUser, Claims e
   storeTimeout?: Duration
   /** How passwords are hashed. @default bcryptPasswords() */
   passwords?: Passwords
+  /**
+   * How many attempts `POST /login` allows before it answers `TOO_MANY_ATTEMPTS` (429). Attempts are counted before anything is
+   * looked up or hashed, in the Redis or PostgreSQL where sessions live, else in this process. `false` switches it off.
+   */
+  throttle?: ThrottleOptions | false
   /**
    * Where the guards look for an access token, in order: `'header'` and `'cookie'`. The first place that has one decides; a
    * request whose places disagree is refused. `'cookie'` needs the package @fastify/cookie, and protects against forged

@@ -139,6 +139,20 @@ export interface SessionEventMap {
   'login.succeeded': SessionRef & { readonly device: Device }
   /** Credentials were refused. `username` is what the client sent: it may be a mistyped password, so think before you keep it. */
   'login.failed': { readonly username: string, readonly device: Device }
+  /**
+   * Credentials were not looked at, because there were too many attempts for this name or from this address; `retryAfter` is in
+   * seconds. `username` is what the client sent.
+   */
+  'login.throttled': {
+    readonly username: string
+    readonly device: Device
+    readonly scope: 'account' | 'address'
+    readonly retryAfter: number
+  }
+  /** A password hash was made anew and stored. */
+  'password.rehashed': { readonly subject: string }
+  /** A password hash that should be made anew could not be made or stored; the login stands. */
+  'rehash.failed': { readonly subject: string, readonly reason: string }
   /** A refresh was answered. `rotated` is false where the client got the current generation once more. */
   'refresh.succeeded': SessionRef & { readonly generation: number, readonly rotated: boolean }
   /** A refresh was refused. The session is named when the token was authentic. */
@@ -223,9 +237,12 @@ export interface JwtSession {
   readonly keys: KeyRing
   /**
    * Makes the hash of a password that `userLookup` is to return as `passwordHash`.
-   * @throws `REQUEST_INVALID` when the password is empty, holds a NUL or is longer than the scheme reads (bcrypt: 72 bytes).
+   * @throws `REQUEST_INVALID` when the password is empty, holds a NUL or is longer than the scheme reads (bcrypt: 72 bytes); `BUSY`.
    */
   hashPassword (password: string): Promise<string>
-  /** Whether a password belongs to a hash. A malformed hash answers `false`, after the same work. */
+  /**
+   * Whether a password belongs to a hash. A malformed hash answers `false`, after the same work.
+   * @throws `BUSY`.
+   */
   verifyPassword (password: string, passwordHash: string): Promise<boolean>
 }

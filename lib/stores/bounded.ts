@@ -40,7 +40,8 @@ export function boundedStore (store: RevocationStore, timeout: number, tell: (ca
   }
 }
 
-function within<T> (answer: Promise<T>, timeout: number): Promise<T> {
+/** An answer, if it comes in time. */
+export function within<T> (answer: Promise<T>, timeout: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`The store did not answer within ${timeout} s`)), timeout * 1000)
     answer.then(resolve, reject).finally(() => clearTimeout(timer))

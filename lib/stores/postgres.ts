@@ -1,7 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { now } from '../clock'
 import { optionInvalid } from '../errors'
+import { LIMITER, type CountingStore } from '../limiter'
 import { isRecord } from '../record'
+import { countersTable, postgresLimiter } from './postgres-limiter'
 import { encodeRevoked, subscriberOf } from './postgres-link'
 import { acceptPool, opener, type PostgresClient, type PostgresClientConfig, type PostgresPool, type PostgresResult } from './postgres-pool'
 import { keepSubscribed } from './subscription'
@@ -62,6 +64,7 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
   const { schema, table, channel, listen } = readOptions(options)
   const qualified = (name: string) => schema === undefined ? `"${name}"` : `"${schema}"."${name}"`
   const place = qualified(table)
+  const counters = `${table}_attempts`
   const subscriber = subscriberOf(opener(pool, listen))
   let isTold = false
 
@@ -70,10 +73,9 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
       try {
         return await pool.query({ text, values, query_timeout: timeout })
       } catch (error) {
-        const { code } = error as { code?: string }
+        const { code, message } = error as { code?: string, message: string }
         if (code === '42P01') {
-          const message = `The table ${place} does not exist: call migrate() of the store before the application starts, or run its SQL`
-          throw new Error(message, { cause: error })
+          throw new Error(`${message}: call migrate() of the store before the application starts, or run its SQL`, { cause: error })
         }
         if (attempt === ATTEMPTS || !TRANSIENT.has(code as string)) throw error
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * attempt))
@@ -108,13 +110,14 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
 ) with (fillfactor = 80);
 create index if not exists "${indexes[0]}" on ${place} (subject);
 create index if not exists "${indexes[1]}" on ${place} (expires_at);
-`
+${countersTable(qualified(counters))}`
 
-  return {
+  const store: PostgresStore & CountingStore = {
+    [LIMITER]: postgresLimiter(ask, counters, schema),
     migration,
 
     async migrate () {
-      const names = [table, ...indexes].map(qualified)
+      const names = [table, ...indexes, counters].map(qualified)
       const { rowCount } = await pool.query({
         text: 'select from unnest($1::text[]) as name where to_regclass(name) is null', values: [names]
       })
@@ -163,9 +166,13 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
           select id from ${place} where (select mine from turn) and expires_at < $1 order by expires_at limit $2 for update skip locked
         )
         delete from ${place} where id in (select id from doomed)`, [before, limit, `${channel}:prune`], PRUNE_TIMEOUT_MS)
-      return Number(rowCount)
+      const { rowCount: forgotten } = await ask(`delete from ${qualified(counters)} where key in (
+          select key from ${qualified(counters)} where expire < $1 limit $2 for update skip locked
+        )`, [Math.floor(before * 1000), limit], PRUNE_TIMEOUT_MS)
+      return Math.max(Number(rowCount), Number(forgotten))
     }
   }
+  return store
 }
 
 function readOptions (options: PostgresStoreOptions) {

@@ -2,8 +2,10 @@ import { createHash, randomUUID } from 'node:crypto'
 import { now } from '../clock'
 import { optionInvalid } from '../errors'
 import { freezeDeep } from '../frozen'
+import { LIMITER, type CountingStore } from '../limiter'
 import { isRecord } from '../record'
 import { redisConnection, type RedisClient, type RedisConnection } from './redis-client'
+import { redisLimiter } from './redis-limiter'
 import { keepSubscribed } from './subscription'
 import type { RevocationStore, SessionRecord, SessionState } from '../../types'
 
@@ -125,7 +127,9 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
     return records
   }
 
-  const store: RevocationStore = {
+  const store: RevocationStore & CountingStore = {
+    [LIMITER]: redisLimiter(send, prefix),
+
     async read (refs) {
       const wanted = new Map<string, Set<string>>()
       for (const { id, subject } of refs) wanted.set(subject, (wanted.get(subject) ?? new Set()).add(id))

@@ -397,7 +397,7 @@ databaseTest('a server that ends idle sessions does not end the listener', async
 })
 
 databaseTest('without its table every call says what to do; migrations may run at once and again', async (t, { store, another, pool, schema }) => {
-  const missing = { message: new RegExp(`"${schema}"."fastify_jwt_session" does not exist: call migrate\\(\\)`), cause: { code: '42P01' } }
+  const missing = { message: new RegExp(`"${schema}.fastify_jwt_session" does not exist: call migrate\\(\\)`), cause: { code: '42P01' } }
   await t.rejects(Promise.resolve(store.read([session('a')])), missing)
   await t.rejects(Promise.resolve(store.write(session('a'), 0)), missing)
   await t.rejects(Promise.resolve(store.list('alice')), missing)
@@ -410,7 +410,7 @@ databaseTest('without its table every call says what to do; migrations may run a
   t.equal(await store.write(session('a'), 0), true)
   await pool.query(store.migration)
   t.ok(await read(store, 'a'))
-  t.equal((await pool.query('select from pg_indexes where schemaname = $1', [schema])).rowCount, 3)
+  t.equal((await pool.query('select from pg_indexes where schemaname = $1', [schema])).rowCount, 4)
 }, false)
 
 databaseTest('a role without rights is refused clearly; one that may not create can still call migrate', async (t, { store, another, pool, schema }) => {
