@@ -236,6 +236,24 @@ const surroundings = {
       const rateLimit: import('fastify').FastifyPluginAsync<{ global: boolean }>
       export default rateLimit
     }
+  `,
+  'hashes.d.ts': `
+    declare module 'argon2' {
+      const argon2: {
+        hash (password: string): Promise<string>
+        verify (digest: string, password: string): Promise<boolean>
+        needsRehash (digest: string): boolean
+      }
+      export default argon2
+    }
+    declare module 'bcrypt' {
+      const bcrypt: {
+        hash (password: string, rounds: number): Promise<string>
+        compare (password: string, hash: string): Promise<boolean>
+        getRounds (hash: string): number
+      }
+      export default bcrypt
+    }
   `
 }
 

@@ -17,12 +17,15 @@ const IDLE_MS = 30_000
  * thread that died is tried once more in another one.
  */
 export function workerThreads (filename: string, count: number): Threads {
+  // What a process preloads is nothing to its threads, and would start threads without end if it hashes. TypeScript has its
+  // loader there.
+  const execArgv = filename.endsWith('.ts') ? process.execArgv : []
   const running = new Set<Promise<unknown>>()
   let pool: Piscina | undefined
   let failure: unknown
 
   function open (): Piscina {
-    const made = new Piscina({ filename, minThreads: 0, maxThreads: count, idleTimeout: IDLE_MS, recordTiming: false })
+    const made = new Piscina({ filename, minThreads: 0, maxThreads: count, idleTimeout: IDLE_MS, recordTiming: false, execArgv })
     // A thread that dies while it starts takes no work with it, and the pool would leave the work lying.
     const check = (): void => {
       setImmediate(() => {

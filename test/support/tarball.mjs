@@ -68,8 +68,10 @@ function checkContents (directory) {
   ok('no types come from @fastify/jwt or @fastify/sensible')
 }
 
-/** Of any application, in any language: a login, a guarded route, a logout. */
+/** Of any application, in any language: a login whose password is looked at in a thread, a guarded route, a logout. */
 const flow = `
+  let threads = 0
+  process.on('worker', () => { threads++ })
   const server = Fastify()
   await server.register(jwtSession, {
     secret: 'to check the tarball, 32 bytes or more: 7QmT2vX9dLr4',
@@ -85,6 +87,7 @@ const flow = `
   codes.push((await server.inject({ method: 'POST', url: '/logout', headers })).statusCode)
   codes.push((await server.inject({ url: '/me', headers })).statusCode)
   if (codes.join() !== '200,200,204,401') throw new Error('The answers were ' + codes.join())
+  if (threads === 0) throw new Error('The password was looked at in the main thread')
 `
 
 const user = "{ id: '1', passwordHash: await bcryptPasswords({ cost: 8 }).hash('lovelace'), roles: ['admin'] }"

@@ -27,6 +27,7 @@ t.test('the defaults', async (t) => {
     tokens: { issuer: 'fastify-jwt-session', audience: ['fastify-jwt-session'], clockTolerance: 0, accessLifetime: 900 },
     sessions: { idleTimeout: 604_800, absoluteTimeout: 2_592_000, maxPerSubject: Infinity, intervals: { reuse: 0, recovery: 0 } },
     storeTimeout: 1,
+    throttle: { account: { attempts: 20, window: 900 }, address: { attempts: 200, window: 900 } },
     usernameField: 'username',
     routes: { prefix: '', login: { url: '/login' }, refresh: { url: '/refresh' }, logout: { url: '/logout' } },
     warnings: []
@@ -44,7 +45,7 @@ t.test('what is wrong is refused, and the message names the option', async (t) =
       JSON.stringify({ kty: 'RSA', n: 'A'.repeat(40), e: 'AQAB' }),
       ...(['spki', 'pkcs1'] as const).map((type) => generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'der', type }))
     ],
-    userLookup: [undefined, null, {}, { findByUsername () {} }, () => null],
+    userLookup: [undefined, null, {}, { findByUsername () {} }, () => null, { findByUsername () {}, findById () {}, updatePasswordHash: 'x' }],
     claims: [{}, 'roles', null],
     claimsSchema: ['x', { type: 'array' }, 4],
     presentUser: ['x'],
@@ -57,6 +58,7 @@ t.test('what is wrong is refused, and the message names the option', async (t) =
     revocationStore: [{}, { read () {}, write () {} }],
     storeTimeout: [0, '1ms', '2m', '1'],
     passwords: [{}, { hash () {} }],
+    throttle: [true, null, 'x', { acount: {} }, { account: { attempts: 0 } }, { address: { window: '2d' } }],
     locations: [[], ['cookies'], ['header', 'header'], 'header', ['query'], ['header', 'body']],
     authorization: ['Bearer', { header: '' }, { header: 'a b' }, { schemes: [] }, { schemes: 'Bearer' }, { schemes: ['a b'] }, { name: 'x' }],
     deliver: ['header', true, 'cookie', () => 'cookie'],
