@@ -47,7 +47,7 @@ export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefi
     throw optionInvalid('claimsSchema', 'is not a schema of an object', 'Make it with Type.Object of @sinclair/typebox')
   }
   const { refresh, logout } = routes
-  const refreshPaths = [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`])
+  const refreshPaths = [refresh, logout].flatMap((route) => route === undefined ? [] : [joined(prefix, routes.prefix, route.url)])
   const transport = readTransport(options, verifyOnly === undefined ? refreshPaths : undefined)
 
   const clockTolerance = readDuration('clockTolerance', options.clockTolerance ?? 0, 0, '5m')
@@ -140,6 +140,11 @@ function readAudience (value: unknown): readonly string[] {
   const audience: readonly unknown[] = Array.isArray(value) ? value : [value]
   if (audience.length === 0) throw optionInvalid('audience', 'is an empty list', 'Leave it out for the default')
   return audience.map((member) => readText('audience', member))
+}
+
+/** The path of a route, as Fastify puts it together, without the end that would keep a cookie from it. */
+function joined (...parts: string[]): string {
+  return parts.join('').replace(/\/+/g, '/').replace(/(.)\/$/, '$1')
 }
 
 function requireMethods (option: string, value: unknown, methods: readonly string[]): void {

@@ -35,7 +35,8 @@ const SAME_SITE = ['lax', 'strict', 'none']
 /** The token of RFC 9110 section 5.6.2, which names of headers and of cookies are. */
 const NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/
 const DOMAIN = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i
-const PATH = /^\/[\x21-\x3a\x3c-\x7e]*$/
+/** Of a cookie. What parameters of routes are written with would stand for itself. */
+const PATH = /^\/[\x21-\x29\x2b-\x39\x3c-\x7e]*$/
 
 /** @param paths of the routes that take the refresh token; undefined where nobody issues one. */
 export function readTransport (options: TransportOptions, paths: readonly string[] | undefined): TransportSettings {
@@ -110,7 +111,7 @@ function readCookie (cookie: CookieOptions, paths: readonly string[] | undefined
   if (domain !== undefined && /^__host-/i.test(accessName)) throw optionInvalid('cookie.domain', 'contradicts a name with __Host-', 'Choose one')
 
   if (!Array.isArray(refreshPaths) || (refreshPaths.length === 0 && paths !== undefined) || !refreshPaths.every((path) => typeof path === 'string' && PATH.test(path))) {
-    throw optionInvalid('cookie.refreshPaths', 'is not a list of paths', "Give some like ['/auth/refresh', '/auth/logout']")
+    throw optionInvalid('cookie.refreshPaths', 'is not a list of paths', "Give some like ['/auth/refresh', '/auth/logout'], without parameters")
   }
   if (/^__host-/i.test(refreshName) && (domain !== undefined || refreshPaths.some((path) => path !== '/'))) {
     throw optionInvalid('cookie.refreshName', 'promises a path of / and no domain', "Set cookie.refreshPaths to ['/'], or choose another name")

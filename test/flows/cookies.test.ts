@@ -120,6 +120,23 @@ t.test('the paths of the refresh cookie are those of the routes, wherever the pl
   t.same(Array.from(browser.jar.values(), ({ path }) => path), ['/', '/api/auth/renew', '/api/auth/bye'])
   t.equal((await browser.send('POST', '/api/auth/renew')).statusCode, 200)
   t.equal((await browser.send('POST', '/api/auth/bye')).statusCode, 204)
+
+  for (const [outer, prefix, refresh, expected] of [
+    ['/', '', '/refresh', ['/refresh', '/logout']], ['/api/', '/auth', '/refresh', ['/api/auth/refresh', '/api/auth/logout']],
+    ['/api', '/auth/', '/refresh', ['/api/auth/refresh', '/api/auth/logout']], ['/api', '', '/', ['/api', '/api/logout']]
+  ] as const) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    const urls: string[] = []
+    app.addHook('onRoute', ({ url }) => { urls.push(url) })
+    await app.register(async (child) => {
+      await child.register(jwtSession, { ...options(), locations: ['cookie'], routes: { prefix, refresh } })
+    }, { prefix: outer })
+    const slashed = browserOf(app)
+    await slashed.send('POST', urls[0] as string, { body: { username: 'alice', password: 'wonderland' } })
+    t.same(Array.from(slashed.jar.values(), ({ path }) => path).slice(1), expected)
+    t.same(urls.slice(1), expected, 'as Fastify has it')
+  }
 })
 
 for (const order of ['before', 'after', 'beside'] as const) {

@@ -69,7 +69,7 @@ t.test('what is wrong is refused, and the message names the option', async (t) =
     'cookie.domain': ['', '.example.com', 'example.com.', 'https://example.com', 'example.com:80', 'a b', 'x;path=/', 'é.com', 4, null],
     'cookie.accessName': ['', 'a b', 'a=b', 'a;b', 'é', 'x'.repeat(65), '__Secure-refresh_token', 4, null],
     'cookie.refreshName': ['a,b', '__Host-access_token', '__Host-x', '__hOST-x', null],
-    'cookie.refreshPaths': [[], '/', [''], ['refresh'], ['/a;b'], ['/a b'], ['/é'], ['/\n'], [4], [null], null],
+    'cookie.refreshPaths': [[], '/', [''], ['refresh'], ['/a;b'], ['/a b'], ['/:tenant/refresh'], ['/*'], ['/é'], ['/\n'], [4], [null], null],
     'cookie.path': ['/'],
     'csrf.header': ['', 'a b', 'x:', 4, null],
     'csrf.trustedOrigins': [
@@ -107,6 +107,7 @@ t.test('what is wrong is refused, and the message names the option', async (t) =
   ]
   for (const [options, option] of contradictions) t.ok(refusal(options).startsWith(`fastify-jwt-session: ${option} `), JSON.stringify(options))
   t.ok(refusal({ locations: ['cookie'] }, []).startsWith('fastify-jwt-session: cookie.refreshPaths '), 'there has to be a path to send it to')
+  t.ok(refusal({ locations: ['cookie'] }, ['/:tenant/refresh']).startsWith('fastify-jwt-session: cookie.refreshPaths '), 'one that browsers see')
 })
 
 t.test('what is right is accepted', async (t) => {
