@@ -68,7 +68,7 @@ async function follower (t: Test, server: Publisher) {
 t.test('what is published is known, and fetched again regularly', async (t) => {
   const server = await publisher(t)
   server.publish(one)
-  const { time, ring, remote, kids } = await follower(t, server)
+  const { time, warnings, ring, remote, kids } = await follower(t, server)
   let retired = 0
   ring.onRetire(() => { retired++ })
   await remote.start()
@@ -92,9 +92,15 @@ t.test('what is published is known, and fetched again regularly', async (t) => {
   t.equal(ring.verify(tokenOf(one), 'at+jwt'), undefined)
   t.equal(retired, 1)
 
+  await time.run(300)
+  const last = remote.start()
   remote.close()
+  await last
+  const real = globalThis.fetch
+  t.teardown(() => { globalThis.fetch = real })
+  globalThis.fetch = async () => { throw new Error('It is closed') }
   await time.run(10_000)
-  t.equal(server.fetches, 3, 'and not after it was closed')
+  t.same([server.fetches, warnings], [4, []], 'and not after it was closed, not even by what was under way')
 })
 
 t.test('I2: a kid that nobody knows is looked for once in a cooldown, by all who ask together', async (t) => {
@@ -128,8 +134,9 @@ t.test('while keys cannot be fetched, those that are known serve, and others are
   server.publish(one)
   const { time, warnings, ring, remote, kids } = await follower(t, server)
   await remote.start()
+  const { body } = server.answer
   const broken: Publisher['answer'][] = [
-    { status: 500, body: '{}' }, { status: 404, body: '' }, { status: 200, body: '' }, { status: 200, body: '<html>' }, { status: 200, body: 'null' }, { status: 200, body: '{"keys":[]}' },
+    { status: 500, body }, { status: 404, body: '' }, { status: 200, body: '' }, { status: 200, body: '<html>' }, { status: 200, body: 'null' }, { status: 200, body: '{"keys":[]}' },
     { status: 302, body: '', headers: { location: server.url } }
   ]
   for (const [index, answer] of broken.entries()) {
