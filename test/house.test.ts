@@ -15,7 +15,7 @@ const files = (folder: string) => readdirSync(join(root, folder), { recursive: t
 /** The rings: a file imports only from lower rings, and from its own where the row says so. */
 const rings: { files: RegExp, own?: boolean }[] = [
   { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable|record)$/, own: true },
-  { files: /^lib\/(?:stores\/.*|transports\/.*|passwords|policy|claims|events|secrets|option-values|users|conformance.*)$/ },
+  { files: /^lib\/(?:stores\/.*|transports\/.*|passwords|policy|claims|events|secrets|option-values|users|client|conformance.*)$/ },
   { files: /^lib\/(?:sessions|tokens)$/ },
   { files: /^lib\/(?:parts|issue|access|login|refresh|hooks|jwt-session|routes\/.*)$/, own: true },
   { files: /^lib\/options$/ },
@@ -110,4 +110,15 @@ t.test('package.json exports what the namespace declares', async (t) => {
   for (const name of declared) t.equal(typeof (jwtSession as unknown as Record<string, unknown>)[name] === 'undefined', false, name)
   const assigned = Array.from(read('lib/index.ts').matchAll(/^module\.exports\.(\w+) =/gm), ([, name]) => name)
   t.same(assigned.filter((name) => name !== 'default' && name !== 'fastifyJwtSession').sort(), declared.sort())
+})
+
+t.test('the API reference shows what the namespace declares', async (t) => {
+  const values = (text: string, pattern: RegExp) => Array.from(text.matchAll(pattern), ([, names]) => (names as string).split(/, /))
+    .flat().filter((name) => !name.startsWith('type ')).sort()
+  t.same(values(read('docs/reference.ts'), /^export \{ (.+) \} from/gm), values(read('lib/index.ts'), /^ {2}export const (\w+):/gm))
+})
+
+t.test('the client is one file, whatever loads it', async (t) => {
+  t.same(importsOf('lib/client'), [])
+  t.notMatch(read('lib/client.ts'), /^import|\brequire\(/m)
 })
