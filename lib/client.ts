@@ -95,8 +95,9 @@ export function createSessionClient ({
   }), state)
 
   const stateOf = async (answer: Response): Promise<string> => {
-    const { [member]: token, refresh_token: next = Math.random() } = await answer.clone().json() as { [member in string]?: string }
-    if (!token) throw new Error(`No ${member}`)
+    const { [member]: token = '', refresh_token: next = Math.random() } = await answer.clone().json() as { [member in string]?: string }
+    // A session that is older than its cookies has no CSRF token.
+    if (!token && !isCookie) throw new Error('No token')
     return `${token} ${next}`
   }
 
@@ -120,11 +121,8 @@ export function createSessionClient ({
     }
   }
 
-  const renewOnce = (state: string): Promise<Response | undefined> => {
-    const run = () => renew(state)
-    renewing ??= (page.navigator?.locks?.request(key, run) ?? run()).finally(() => { renewing = undefined })
-    return renewing
-  }
+  const renewOnce = (state: string, run = () => renew(state)): Promise<Response | undefined> =>
+    (renewing ??= (page.navigator?.locks?.request(key, run) ?? run()).finally(() => { renewing = undefined }))
 
   if (onEnd) page.addEventListener?.('storage', (event) => { if (event.key === key && !read()) onEnd() })
 

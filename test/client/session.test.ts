@@ -48,7 +48,7 @@ t.test('a good answer to a login without tokens is an error', async (t) => {
   const { session, net } = await clientApp(t)
   await session.logout()
   net.next('/login', answered(200, { csrf_token: 'a' }))
-  await t.rejects(session.login(ALICE), { message: 'No access_token' })
+  await t.rejects(session.login(ALICE), { message: 'No token' })
   t.equal(session.active, false)
 })
 
