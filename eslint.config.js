@@ -1,3 +1,3 @@
 'use strict'
 
-module.exports = require('neostandard')({ ts: true, ignores: ['dist', '.tap', 'coverage'] })
+module.exports = require('neostandard')({ ts: true, ignores: ['dist', '.tap', 'coverage', 'docs/api'] })

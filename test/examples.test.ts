@@ -225,6 +225,11 @@ const surroundings = {
       function userOfCallback (request: import('fastify').FastifyRequest): Promise<DbUser>
       function mail (address: string, text: string): Promise<void>
       function emptyDatabase (): Promise<{ connect (): object, close (): void }>
+      function buildApp (): Promise<FastifyInstance>
+      const admin: SessionUser
+      const reader: SessionUser
+      const localStorage: import('fastify-jwt-session/client').TokenStorage
+      function showLogin (): void
       function myStore (connection: object): import('fastify-jwt-session').RevocationStore
     }
     declare module 'fastify' {
@@ -361,4 +366,55 @@ t.test('the CommonJS lines and the store of the README work together', async (t)
   const program = run(t, join(directory, 'program.ts'))
   const [printed] = await program.printed(/^.+\n/)
   t.equal(printed, '200 refreshed FST_JWT_SESSION_REFRESH_TOKEN_INVALID 401 0\n')
+})
+
+/** An application with two users and what the README asks of it, as a module that gives it to everybody. */
+const READERS_APP = `
+  import Fastify from 'fastify'
+  import jwtSession, { bcryptPasswords } from 'fastify-jwt-session'
+  const passwordHash = await bcryptPasswords({ cost: 8 }).hash('lovelace')
+  const users = [{ id: 'a', username: 'ada', passwordHash, roles: ['admin'] }, { id: 'c', username: 'charles', passwordHash, roles: [] }]
+  const find = (name) => (value) => users.find((user) => user[name] === value)
+  async function buildApp () {
+    const app = Fastify()
+    await app.register(jwtSession, {
+      secret: 'for the README, 32 bytes or more: 7QmT2vX9dLr4',
+      userLookup: { findByUsername: find('username'), findById: find('id') },
+      claims: ({ roles }) => ({ roles })
+    })
+    app.get('/me', { onRequest: [app.authenticate] }, ({ auth }) => ({ id: auth.subject }))
+    app.get('/reports', { onRequest: [app.requireClaims({ roles: 'admin' })] }, () => [])
+    return app
+  }
+  Object.assign(globalThis, { buildApp, admin: users[0], reader: users[1], app: await buildApp() })
+`
+
+t.test('the tests of the README pass', async (t) => {
+  const directory = t.testdir({ 'app.mjs': READERS_APP, 'readers.test.mts': blockWith('ts', 'function loginAs') })
+  const program = run(t, '--import', join(directory, 'app.mjs'), join(directory, 'readers.test.mts'))
+  const [, passed] = await program.printed(/pass (\d+)[^]*fail 0/)
+  t.equal(passed, '3')
+})
+
+t.test('the client of the README runs in what the README serves', async (t) => {
+  const directory = t.testdir({
+    'app.mjs': READERS_APP,
+    'program.mts': `${blockWith('ts', '/client.js')}
+      const address = await app.listen({ port: 0, host: '127.0.0.1' })
+      const stored = new Map()
+      const localStorage = { getItem: (key) => stored.get(key) ?? null, setItem: (key, value) => stored.set(key, value) }
+      let logins = 0
+      Object.assign(globalThis, { location: { href: address + '/page' }, localStorage, showLogin: () => { logins++ } })
+      const served = await (await fetch(address + '/client.js')).text()
+      const fromServer = await import('data:text/javascript,' + encodeURIComponent(served.replace(/^.*sourceMapp.*/m, '')))
+      ${blockWith('ts', 'localStorage').replace(/^import .*$/m, 'const { createSessionClient } = fromServer')}
+      console.log(logins, await submit('ada', 'wrong'), await submit('ada', 'lovelace'), JSON.stringify(await whoAmI()), stored.size)
+      await session.logout({ everywhere: true })
+      console.log(session.active, logins)
+      process.exit()
+    `
+  })
+  const program = run(t, '--import', join(directory, 'app.mjs'), join(directory, 'program.mts'))
+  const [printed] = await program.printed(/^.+\n.+\n/)
+  t.equal(printed, '1 Wrong username or password Welcome {"id":"a"} 1\nfalse 1\n')
 })

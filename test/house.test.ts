@@ -16,7 +16,7 @@ const files = (folder: string) => readdirSync(join(root, folder), { recursive: t
 const rings: { files: RegExp, own?: boolean }[] = [
   { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable|record|segments|address|limiter)$/, own: true },
   { files: /^lib\/stores\/subscription$/ },
-  { files: /^lib\/(?:stores\/.*|transports\/.*|passwords\/.*|policy|claims|csrf|events|secrets|option-values|header-fields|users|conformance.*)$/ },
+  { files: /^lib\/(?:stores\/.*|transports\/.*|passwords\/.*|policy|claims|csrf|events|secrets|option-values|header-fields|users|client|conformance.*)$/ },
   { files: /^lib\/(?:engine|keys|key-ring|jwk-set|remote-keys)$/, own: true },
   { files: /^lib\/(?:sessions|tokens|route-options|transport-options|throttle)$/ },
   { files: /^lib\/(?:parts|token-memory|issue|access|deliver|login|credentials|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
@@ -124,4 +124,15 @@ t.test('package.json exports what the namespace declares', async (t) => {
   for (const name of declared) t.equal(typeof (jwtSession as unknown as Record<string, unknown>)[name] === 'undefined', false, name)
   const assigned = Array.from(read('lib/index.ts').matchAll(/^module\.exports\.(\w+) =/gm), ([, name]) => name)
   t.same(assigned.filter((name) => name !== 'default' && name !== 'fastifyJwtSession').sort(), declared.sort())
+})
+
+t.test('the API reference shows what the namespace declares', async (t) => {
+  const values = (text: string, pattern: RegExp) => Array.from(text.matchAll(pattern), ([, names]) => (names as string).split(/, /))
+    .flat().filter((name) => !name.startsWith('type ')).sort()
+  t.same(values(read('docs/reference.ts'), /^export \{ (.+) \} from/gm), values(read('lib/index.ts'), /^ {2}export const (\w+):/gm))
+})
+
+t.test('the client is one file, whatever loads it', async (t) => {
+  t.same(importsOf('lib/client'), [])
+  t.notMatch(read('lib/client.ts'), /^import|\brequire\(/m)
 })

@@ -55,8 +55,8 @@ function install (directory, tarball) {
 function checkContents (directory) {
   const installed = join(directory, 'node_modules', NAME)
   const top = readdirSync(installed).sort()
-  check(top.join() === ['LICENSE', 'README.md', 'dist', 'package.json'].join(), `the tarball holds ${top.join(', ')}`)
-  ok('holds dist, package.json, README.md and LICENSE')
+  check(top.join() === ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist', 'package.json'].join(), `the tarball holds ${top.join(', ')}`)
+  ok('holds dist, package.json and what people read')
 
   const declarations = readdirSync(join(installed, 'dist'), { recursive: true }).filter((name) => name.endsWith('.d.ts'))
   check(declarations.length > 0, 'the tarball holds no types')
@@ -67,6 +67,27 @@ function checkContents (directory) {
   }
   ok('no types come from @fastify/jwt or @fastify/sensible')
 }
+
+/** Of any client: a login, a token that has expired, many requests, a logout. */
+const browse = `
+  const server = Fastify()
+  await server.register(jwtSession, {
+    secret: 'to check the tarball, 32 bytes or more: 7QmT2vX9dLr4',
+    userLookup: { findByUsername: () => user, findById: () => user },
+    accessToken: { expiresIn: '1s' },
+    rotation: 'tolerant'
+  })
+  server.get('/me', { onRequest: [server.authenticate] }, ({ auth }) => ({ id: auth.subject }))
+  const baseUrl = await server.listen({ port: 0, host: '127.0.0.1' })
+  const session = createSessionClient({ baseUrl, onEnd: () => { throw new Error('It ended') } })
+  const login = await session.login({ username: 'ada', password: 'lovelace' })
+  await new Promise((resolve) => setTimeout(resolve, 1100))
+  const answers = await Promise.all(Array.from({ length: 20 }, () => session.fetch('/me')))
+  const statuses = new Set([login, ...answers].map(({ status }) => status))
+  await session.logout()
+  await server.close()
+  if (Array.from(statuses).join() !== '200' || session.active) throw new Error('The answers were ' + Array.from(statuses).join())
+`
 
 /** Of any application, in any language: a login whose password is looked at in a thread, a guarded route, a logout. */
 const flow = `
@@ -151,7 +172,26 @@ const modules = {
     const forged = await server.inject({ method: 'POST', url: '/refresh', headers: { cookie, 'sec-fetch-site': 'cross-site' } })
     const renewed = await server.inject({ method: 'POST', url: '/refresh', headers: { cookie, ...headers } })
     const codes = [login, forged, renewed].map(({ statusCode }) => statusCode)
-    if (codes.join() !== '200,403,200') throw new Error('The answers were ' + codes.join())`
+    if (codes.join() !== '200,403,200') throw new Error('The answers were ' + codes.join())`,
+  'client.mjs': `
+    import { createRequire } from 'node:module'
+    import Fastify from 'fastify'
+    import jwtSession, { bcryptPasswords } from '${NAME}'
+    import { createSessionClient } from '${NAME}/client'
+    if (!import.meta.resolve('${NAME}/client').endsWith('/dist/esm/client.js')) throw new Error('It is not the module that pages load')
+    if (createRequire(import.meta.url)('${NAME}/client').createSessionClient.length !== 0) throw new Error('It cannot be required')
+    const user = ${user}
+    ${browse}`,
+  'client.cjs': `
+    const Fastify = require('fastify')
+    const jwtSession = require('${NAME}')
+    const { bcryptPasswords } = jwtSession
+    const { createSessionClient } = require('${NAME}/client')
+    async function main () {
+      const user = ${user}
+      ${browse}
+    }
+    main()`
 }
 
 function checkModules (directory) {
@@ -203,6 +243,31 @@ const resolutions = [
   { module: 'preserve', moduleResolution: 'bundler' }
 ]
 
+/** A page: no types of Node, those of the DOM instead. */
+const pageSource = `
+  import { createSessionClient } from '${NAME}/client'
+  import type { SessionClient, SessionClientOptions } from '${NAME}/client'
+  const options: SessionClientOptions = { transport: 'cookie', storage: localStorage, onEnd: () => location.reload() }
+  export const session: SessionClient = createSessionClient(options)
+  export const answer: Promise<Response> = session.fetch(new URL('/me', location.href), { method: 'POST', body: new FormData() })
+  // @ts-expect-error there is no such transport
+  createSessionClient({ transport: 'header' })
+`
+
+function checkPages (directory, tsc) {
+  const project = join(directory, 'page')
+  const compilerOptions = { target: 'es2022', lib: ['es2022', 'dom'], types: [], strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true }
+  for (const { module, moduleResolution } of resolutions) {
+    write(project, {
+      'page.mts': pageSource,
+      'page.cts': pageSource,
+      'tsconfig.json': { compilerOptions: { ...compilerOptions, module, moduleResolution } }
+    })
+    run(project, process.execPath, tsc, '-p', '.')
+  }
+  ok('the client compiles in a page')
+}
+
 function checkTypes (directory) {
   const tsc = join(directory, 'node_modules', 'typescript', 'bin', 'tsc')
   for (const type of ['module', 'commonjs']) {
@@ -219,6 +284,7 @@ function checkTypes (directory) {
       ok(`compiles${module === 'preserve' ? '' : ' and runs'}: TypeScript, "type": "${type}", module ${module}, resolution ${moduleResolution}`)
     }
   }
+  checkPages(directory, tsc)
 }
 
 const host = `
