@@ -1,3 +1,10 @@
 'use strict'
 
-module.exports = require('neostandard')({ ts: true, ignores: ['dist', '.tap', 'coverage'] })
+const neostandard = require('neostandard')
+
+const browser = neostandard({ env: ['browser'] }).find(({ name }) => name === 'neostandard/globals')
+
+module.exports = [
+  ...neostandard({ ts: true, ignores: ['dist', '.tap', 'coverage'] }),
+  { ...browser, files: ['examples/*/public/*.js'] }
+]
