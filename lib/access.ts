@@ -4,7 +4,8 @@ import { refuseForgery } from './csrf'
 import { sessionError } from './errors'
 import { lookUp } from './users'
 import type { Parts } from './parts'
-import type { Auth, Awaitable, GuardRequest, RegisteredUser, SessionUser, TokenLocation } from '../types'
+import type { Verified } from './tokens'
+import type { AccessTokenClaims, Auth, Awaitable, GuardRequest, RegisteredUser, SessionUser, TokenLocation } from '../types'
 
 /**
  * The access token of a request and where it was found, unverified; undefined when there is none.
@@ -28,37 +29,51 @@ export function findToken (
  * @throws `TOKEN_INVALID`, `TOKEN_EXPIRED`, `CSRF_FAILED`, `SESSION_REVOKED`, `STORE_UNAVAILABLE`.
  */
 export function authorize (
-  { tokens, sessions, settings }: Parts, token: string, source: TokenLocation | null, request?: GuardRequest
+  parts: Parts, token: string, source: TokenLocation | null, request?: GuardRequest
+): Awaitable<Auth> {
+  const pending = parts.remote?.fetchFor(token)
+  return pending === undefined ? judge(parts, token, source, request) : pending.then(() => judge(parts, token, source, request))
+}
+
+function judge (
+  { tokens, sessions, settings }: Parts, token: string, source: TokenLocation | null, request: GuardRequest | undefined
 ): Awaitable<Auth> {
   const time = now()
   const verified = tokens.access.verify(token, time)
   if (verified === undefined) throw sessionError('TOKEN_INVALID')
-  const { claims, header } = verified
+  const { claims } = verified
   if (tokens.isExpired(claims, time)) throw sessionError('TOKEN_EXPIRED')
   if (source === 'cookie') refuseForgery(settings.transport.csrf, request as GuardRequest, claims.csrf)
 
   return after(sessions.resume({ id: claims.sid, subject: claims.sub }, claims.gen), (isLive) => {
     if (!isLive) throw sessionError('SESSION_REVOKED')
-    return Object.freeze({
-      subject: claims.sub,
-      sessionId: claims.sid,
-      claims: claims as Auth['claims'],
-      header,
-      authTime: claims.auth_time,
-      fresh: claims.fresh === true,
-      source
-    })
+    return authOf(verified, source)
   })
+}
+
+/** Made once for a token that is remembered. It is frozen, so requests can share it. */
+function authOf (verified: Verified<AccessTokenClaims>, source: TokenLocation | null): Auth {
+  if (verified.auth?.source === source) return verified.auth
+  const { claims, header } = verified
+  return (verified.auth = Object.freeze({
+    subject: claims.sub,
+    sessionId: claims.sid,
+    claims: claims as Auth['claims'],
+    header,
+    authTime: claims.auth_time,
+    fresh: claims.fresh === true,
+    source
+  }))
 }
 
 /** The same with the user, or with the means to find it, as far as it is not there already. */
 export function withUser (parts: Parts, auth: Auth, loadUser: boolean | 'lazy'): Awaitable<Auth> {
   if (loadUser === true && auth.user === undefined) {
-    return after(findUser(parts, auth.subject), (user) => extended(auth, 'user', user))
+    return after(auth.loadUser?.() ?? findUser(parts, auth.subject), (user) => extended(auth, 'user', user))
   }
   if (loadUser === 'lazy' && auth.loadUser === undefined) {
     let pending: Promise<SessionUser> | undefined
-    return extended(auth, 'loadUser', () => (pending ??= findUser(parts, auth.subject)))
+    return extended(auth, 'loadUser', async () => auth.user ?? await (pending ??= findUser(parts, auth.subject)))
   }
   return auth
 }

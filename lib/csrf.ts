@@ -19,7 +19,7 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
  * @throws `CSRF_FAILED`.
  */
 export function refuseForgery (settings: CsrfSettings, request: GuardRequest, expected: string | undefined, isPreflighted = false): void {
-  if (SAFE.has(request.method)) return
+  if (SAFE.has(request.method) && !isHandshake(request)) return
   const repeated = request.headers[settings.header]
   if (repeated !== undefined && !isEqual(repeated, expected)) throw sessionError('CSRF_FAILED')
   if (!isFromOwnPages(settings, request) && repeated === undefined && !isPreflighted) throw sessionError('CSRF_FAILED')
@@ -39,12 +39,27 @@ export function isFromOwnPages ({ trustedOrigins }: CsrfSettings, { headers, pro
 
 /** Behind a proxy that ends TLS unannounced, a request looks like plain HTTP: only then the scheme proves nothing. */
 function isOrigin (origin: unknown, protocol: string, host: string): boolean {
-  const own = host.toLowerCase()
-  return origin === `https://${own}` || (protocol === 'http' && origin === `http://${own}`)
+  return host !== '' && (isAt('https', ':443') || (protocol === 'http' && isAt('http', ':80')))
+
+  // Proxies may name the port that browsers leave out.
+  function isAt (scheme: string, usualPort: string): boolean {
+    const own = `${scheme}://${host.toLowerCase()}`
+    return origin === own || `${String(origin)}${usualPort}` === own
+  }
+}
+
+/** Whether a page asks for a WebSocket, which no rule of browsers keeps it from doing anywhere (RFC 6455 section 10.2). */
+function isHandshake ({ headers: { upgrade } }: GuardRequest): boolean {
+  return upgrade !== undefined && /websocket/i.test(String(upgrade))
 }
 
 function isEqual (repeated: unknown, expected: string | undefined): boolean {
   if (typeof repeated !== 'string' || expected === undefined) return false
   const [one, other] = [Buffer.from(repeated), Buffer.from(expected)]
   return one.length === other.length && timingSafeEqual(one, other)
+}
+
+/** Whether a request is labelled as JSON, which no page can send to another site without being asked first. */
+export function isJson ({ headers }: GuardRequest): boolean {
+  return /^application\/json *(?:;|$)/i.test(String(headers['content-type']))
 }

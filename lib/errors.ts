@@ -2,7 +2,7 @@ import { httpErrors } from '@fastify/sensible'
 import type { FastifyError } from 'fastify'
 
 const INVALID_TOKEN = 'Bearer error="invalid_token"'
-const RETRY_AFTER = '1'
+const RETRY_AFTER = 1
 
 /** Every error of the plugin: status, fixed message, challenge (RFC 6750 section 3). */
 const table = {
@@ -19,6 +19,8 @@ const table = {
   SESSION_NOT_FOUND: [404, 'There is no such session', null],
   USERNAME_TAKEN: [409, 'The username is taken', null],
   REQUEST_INVALID: [400, 'The request is malformed', null],
+  TOO_MANY_ATTEMPTS: [429, 'There were too many attempts', null],
+  BUSY: [503, 'Passwords cannot be checked at the moment', null],
   STORE_UNAVAILABLE: [503, 'Sessions cannot be looked up at the moment', null],
   OPTION_INVALID: [500, 'An option is not valid', null]
 } as const satisfies Record<string, readonly [status: number, message: string, challenge: string | null]>
@@ -47,6 +49,8 @@ interface Details {
   token?: boolean
   /** The age in seconds that credentials may have (RFC 9470 section 3). */
   maxAge?: number
+  /** In how many seconds another try makes sense. */
+  retryAfter?: number
 }
 
 export function sessionError (name: SessionErrorName, details: Details = {}): SessionError {
@@ -67,11 +71,11 @@ export function isSessionError (error: unknown): error is SessionError {
 
 const PREFIX = 'FST_JWT_SESSION_'
 
-function create (name: SessionErrorName, statusCode: number, message: string, { cause, token, maxAge }: Details): SessionError {
+function create (name: SessionErrorName, statusCode: number, message: string, { cause, token, maxAge, retryAfter = RETRY_AFTER }: Details): SessionError {
   const headers: Record<string, string> = { 'cache-control': 'no-store' }
   const challenge = token ? 'Bearer error="invalid_request"' : table[name][2]
   if (challenge !== null) headers['www-authenticate'] = maxAge === undefined ? challenge : `${challenge}, max_age=${maxAge}`
-  if (statusCode === 503) headers['retry-after'] = RETRY_AFTER
+  if (statusCode === 503 || statusCode === 429) headers['retry-after'] = String(retryAfter)
   const properties = { code: `${PREFIX}${name}` as const, headers, ...(cause === undefined ? {} : { cause }) }
   return httpErrors.createError(statusCode, message, properties) as unknown as SessionError
 }

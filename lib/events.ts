@@ -7,6 +7,8 @@ export type Emit = <Name extends keyof SessionEventMap>(name: Name, event: Sessi
 /** What is worth a line in the log, and at which level. */
 const levels: Partial<Record<keyof SessionEventMap, 'info' | 'warn'>> = {
   'login.failed': 'info',
+  'login.throttled': 'info',
+  'rehash.failed': 'warn',
   'refresh.refused': 'info',
   'refresh.recovered': 'info',
   'session.reused': 'warn',

@@ -11,7 +11,9 @@ export function freezeDeep<T> (value: T): T {
     const next = open.pop()
     if (typeof next !== 'object' || next === null) continue
     Object.freeze(next)
-    open.push(...Object.values(next))
+    for (const member of Array.isArray(next) ? next : Object.values(next)) {
+      if (typeof member === 'object') open.push(member)
+    }
   }
   return value
 }

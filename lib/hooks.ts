@@ -45,14 +45,17 @@ function partsOf (request: GuardRequest): Parts {
   return parts
 }
 
-/** Fills `request.auth`, as far as a guard before did not. */
-function identify (request: Guarded, { optional = false, locations, loadUser }: Demands): Awaitable<void> {
+/** Fills `request.auth`, as far as a guard before did not, with what `judge` does not refuse. */
+function identify (request: Guarded, { optional = false, locations, loadUser }: Demands, judge: (auth: Auth) => void = () => {}): Awaitable<void> {
   const parts = partsOf(request)
   return after(request.auth ?? authenticated(parts, request, optional, locations), (auth) => {
     if (auth === null) return
     // What a guard before accepted may come from where this one does not look.
     if (locations !== undefined && !locations.some((location) => location === auth.source)) throw sessionError('TOKEN_MISSING')
-    return after(withUser(parts, auth, loadUser ?? parts.settings.loadUser), (whole) => { request.auth = whole })
+    judge(auth)
+    // The option is for the first guard: one that was told otherwise has its way.
+    const wanted = loadUser ?? (request.auth === null && parts.settings.loadUser)
+    return after(withUser(parts, auth, wanted), (whole) => { request.auth = whole })
   })
 }
 
@@ -78,9 +81,7 @@ function demanding (requirements: AuthenticateOptions): GuardHook {
   const loadUser = readLoadUser('authenticate.loadUser', requirements.loadUser)
   const demands: Demands = { optional, ...(locations === undefined ? {} : { locations }), ...(loadUser === undefined ? {} : { loadUser }) }
 
-  return guard('authenticate', (request) => after(identify(request, demands), () => {
-    const { auth } = request
-    if (auth === null) return
+  return guard('authenticate', (request) => identify(request, demands, (auth) => {
     if (audience !== undefined && ![auth.claims.aud].flat().includes(audience)) throw sessionError('TOKEN_INVALID')
     if ((fresh && !auth.fresh) || now() - auth.authTime > maxAge) {
       throw sessionError('REAUTHENTICATION_REQUIRED', { maxAge: fresh ? 0 : maxAge })

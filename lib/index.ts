@@ -4,13 +4,16 @@ import type { FastifyInstance } from 'fastify'
 import * as claims from './claims'
 import * as errors from './errors'
 import * as hooks from './hooks'
-import * as passwords from './passwords'
+import * as bcrypt from './passwords/bcrypt'
+import * as scrypt from './passwords/scrypt'
 import * as memory from './stores/memory'
 import { timing } from './clock'
 import { createEvents } from './events'
+import { createKeyRing } from './key-ring'
 import { createJwtSession } from './jwt-session'
 import { readOptions } from './options'
 import { PARTS, type Parts } from './parts'
+import { followKeys } from './remote-keys'
 import { addRoutes } from './routes'
 import { protectAll } from './protect-all'
 import { createSessions } from './sessions'
@@ -18,7 +21,10 @@ import { boundedStore } from './stores/bounded'
 import { liveSessions } from './stores/live'
 import { loggedWatch } from './stores/logged'
 import { pruneRegularly } from './stores/prune'
+import { createThrottle } from './throttle'
+import { tokenMemory } from './token-memory'
 import { createTokens } from './tokens'
+import { trusting, withoutIssuing } from './verify-only'
 import * as contract from '../types'
 
 /**
@@ -31,13 +37,19 @@ import * as contract from '../types'
 async function fastifyJwtSession (
   app: FastifyInstance,
   // The signature of register in types/fastify.ts is the one to match; through Fastify's own, no claims would do.
-  options: contract.JwtSessionOptions<contract.SessionUser, never>
+  options: contract.JwtSessionOptions<contract.SessionUser, never> | contract.VerifyOnlyOptions
 ): Promise<void> {
   const settings = readOptions(options, app.prefix)
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
+  await settings.transport.cookies?.prepare(app)
   const { events, emit } = createEvents(app.log)
-  const tokens = await createTokens(app, settings.tokens)
+  const ring = await createKeyRing({ ...settings.keys, header: settings.header })
+  const issued = createTokens(ring, settings.tokens)
+  const access = tokenMemory(issued.access, settings.tokenMemory, settings.tokens.clockTolerance)
+  ring.onRetire(access.clear)
+  const tokens = { ...issued, access }
+  app.addHook('onClose', async () => await settings.passwords.close?.())
   const decoyHash = await settings.passwords.hash(randomBytes(24).toString('base64url'))
 
   const store = boundedStore(settings.store, settings.storeTimeout, (err) => {
@@ -45,23 +57,32 @@ async function fastifyJwtSession (
   })
   const live = liveSessions({ read: store.read, watch: settings.watch && loggedWatch(settings.watch, app.log) }, settings.live, timing)
   const stopPruning = pruneRegularly(settings.store, app.log, timing)
+  const remote = settings.verifyOnly?.remote && followKeys(ring, settings.verifyOnly.remote, app.log, timing)
   // Before anything else can fail: what was started has to stop.
   app.addHook('onClose', async () => {
     stopPruning()
+    remote?.close()
     try {
       await live.close()
     } finally {
       await settings.store.close?.()
     }
   })
+  const sessions = createSessions(store, live, settings.sessions, emit)
+  const throttle = createThrottle(settings.throttle, {
+    store: settings.store,
+    timeout: settings.storeTimeout,
+    tell (err) { app.log.error({ err }, 'fastify-jwt-session: login attempts cannot be counted for all nodes, so this one counts alone') }
+  })
   const parts: Parts = Object.freeze<Parts>({
-    settings, events, emit, tokens, decoyHash, sessions: createSessions(store, live, settings.sessions, emit)
+    settings, events, emit, ring, tokens, remote, decoyHash, throttle, sessions: settings.verifyOnly?.isTrusting ? trusting(sessions) : sessions
   })
 
   app.decorate(PARTS as unknown as string, parts)
   app.decorate('authenticate', hooks.authenticate)
   app.decorate('requireClaims', hooks.requireClaims)
-  app.decorate('jwtSession', createJwtSession(parts))
+  const session = createJwtSession(parts)
+  app.decorate('jwtSession', settings.verifyOnly === undefined ? session : withoutIssuing(session, settings.verifyOnly.isTrusting))
   app.decorateRequest('auth', null as unknown as contract.Auth)
 
   // Before any error handler, so that the challenge survives whatever the application answers.
@@ -70,12 +91,14 @@ async function fastifyJwtSession (
     done()
   })
   if (settings.protectAll) protectAll(app)
+  await remote?.start()
   await addRoutes(app, parts)
 }
 
 // One CommonJS build serves require and import: a namespace that only declares, and exports that Node can read off the text.
 declare namespace fastifyJwtSession {
   export import AccessTokenClaims = contract.AccessTokenClaims
+  export import AttemptBudget = contract.AttemptBudget
   export import Auth = contract.Auth
   export import Authenticate = contract.Authenticate
   export import AuthenticateOptions = contract.AuthenticateOptions
@@ -94,16 +117,29 @@ declare namespace fastifyJwtSession {
   export import Duration = contract.Duration
   export import GuardHook = contract.GuardHook
   export import GuardRequest = contract.GuardRequest
+  export import HeaderFields = contract.HeaderFields
+  export import JwkSet = contract.JwkSet
+  export import JwkSetLocation = contract.JwkSetLocation
   export import JwtSession = contract.JwtSession
   export import JwtSessionOptions = contract.JwtSessionOptions
+  export import Key = contract.Key
+  export import KeyAlgorithm = contract.KeyAlgorithm
+  export import KeyInfo = contract.KeyInfo
+  export import KeyMaterial = contract.KeyMaterial
+  export import KeyRing = contract.KeyRing
+  export import PairKey = contract.PairKey
   export import NewUser = contract.NewUser
+  export import OneTimeToken = contract.OneTimeToken
+  export import OneTimeTokenClaims = contract.OneTimeTokenClaims
   export import Passwords = contract.Passwords
+  export import PasswordsCall = contract.PasswordsCall
   export import RefreshRefusal = contract.RefreshRefusal
   export import RequireClaims = contract.RequireClaims
   export import RevocationReason = contract.RevocationReason
   export import RevocationStore = contract.RevocationStore
   export import RouteOption = contract.RouteOption
   export import Secret = contract.Secret
+  export import SecretKey = contract.SecretKey
   export import Session = contract.Session
   export import SessionEventMap = contract.SessionEventMap
   export import SessionEvents = contract.SessionEvents
@@ -111,9 +147,11 @@ declare namespace fastifyJwtSession {
   export import SessionRef = contract.SessionRef
   export import SessionState = contract.SessionState
   export import SessionUser = contract.SessionUser
+  export import ThrottleOptions = contract.ThrottleOptions
   export import TokenAnswer = contract.TokenAnswer
   export import TokenLocation = contract.TokenLocation
   export import UserLookup = contract.UserLookup
+  export import VerifyOnlyOptions = contract.VerifyOnlyOptions
   export import WatchHandlers = contract.WatchHandlers
   export import SessionError = errors.SessionError
   export import SessionErrorCode = errors.SessionErrorCode
@@ -123,7 +161,8 @@ declare namespace fastifyJwtSession {
   export const anyOf: typeof claims.anyOf
   export const allOf: typeof claims.allOf
   export const memoryStore: typeof memory.memoryStore
-  export const bcryptPasswords: typeof passwords.bcryptPasswords
+  export const bcryptPasswords: typeof bcrypt.bcryptPasswords
+  export const scryptPasswords: typeof scrypt.scryptPasswords
   export const isSessionError: typeof errors.isSessionError
   export const sessionErrors: typeof errors.sessionErrors
   export { fastifyJwtSession as default, fastifyJwtSession }
@@ -139,7 +178,8 @@ module.exports.requireClaims = hooks.requireClaims
 module.exports.anyOf = claims.anyOf
 module.exports.allOf = claims.allOf
 module.exports.memoryStore = memory.memoryStore
-module.exports.bcryptPasswords = passwords.bcryptPasswords
+module.exports.bcryptPasswords = bcrypt.bcryptPasswords
+module.exports.scryptPasswords = scrypt.scryptPasswords
 module.exports.isSessionError = errors.isSessionError
 module.exports.sessionErrors = errors.sessionErrors
 

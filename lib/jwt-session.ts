@@ -1,6 +1,7 @@
 import { authorize } from './access'
 import { deliver } from './deliver'
 import { login } from './login'
+import { consumeOneTimeToken, issueOneTimeToken } from './one-time-tokens'
 import { refresh } from './refresh'
 import { hashPassword } from './register'
 import type { Parts } from './parts'
@@ -8,11 +9,12 @@ import type { JwtSession } from '../types'
 
 /** The programmatic face of one registration: what the routes do, without HTTP. */
 export function createJwtSession (parts: Parts): JwtSession {
-  const { sessions, tokens, events, settings } = parts
+  const { sessions, tokens, ring, events, settings } = parts
   const { passwords, transport } = settings
   return Object.freeze<JwtSession>({
     events,
-    login: async (user, request) => await login(parts, user, request),
+    keys: ring.live,
+    login: async (user, request) => await login(parts, user, request, request && transport.deliver(request)),
     refresh: async (refreshToken) => await refresh(parts, refreshToken, undefined),
     verify: async (accessToken) => await authorize(parts, accessToken, null),
     deliver: (reply, answer) => deliver(settings, reply, answer, transport.deliver(reply.request)),
@@ -21,6 +23,8 @@ export function createJwtSession (parts: Parts): JwtSession {
     revoke: async ({ id, subject }) => await sessions.revoke({ id, subject }, 'called'),
     revokeAll: async (subject, { except } = {}) => await sessions.revokeAll(subject, 'called', except),
     list: async (subject) => await sessions.list(subject),
+    issueOneTimeToken: async (token) => await issueOneTimeToken(parts, token),
+    consumeOneTimeToken: async (token, use) => await consumeOneTimeToken(parts, token, use),
     verifyPassword: async (password, passwordHash) => await passwords.verify(password, passwordHash) === true,
     hashPassword: async (password) => await hashPassword(settings, password)
   })

@@ -1,31 +1,57 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import { sessionError } from './errors'
+import { isSessionError, sessionError } from './errors'
 import { issue } from './issue'
 import { isUnchanged, lookUp, subjectOf } from './users'
 import type { Parts } from './parts'
-import type { Delivery, Device, SessionUser, TokenAnswer } from '../types'
+import type { Delivery, Device, Passwords, SessionUser, TokenAnswer } from '../types'
+
+/** What a client shows at a login. */
+export interface Credentials {
+  readonly username: string
+  readonly password: string
+  /** Aborted when the client is gone. */
+  readonly signal: AbortSignal
+}
 
 /**
  * The user to whom credentials belong. Unknown users, disabled users and wrong passwords take the same way out, after the
  * same work.
  */
 export async function findByCredentials (
-  { settings, decoyHash, emit }: Parts, username: string, password: string, request: FastifyRequest
+  { settings, decoyHash, emit }: Parts, { username, password, signal }: Credentials, request: FastifyRequest
 ): Promise<SessionUser> {
   const user = await lookUp(() => settings.userLookup.findByUsername(username, request))
   const passwordHash = user === undefined ? decoyHash : String(user.passwordHash)
-  const isRight = await settings.passwords.verify(password, passwordHash)
-  if (user === undefined || user.disabled || isRight !== true) {
+  const isRight = await fits(settings.passwords, password, passwordHash, signal)
+  if (user === undefined || user.disabled || !isRight) {
     emit('login.failed', { username, device: deviceOf(request) })
     throw sessionError('INVALID_CREDENTIALS')
   }
   return user
 }
 
-/** Opens a session for a user. The tokens are looked at for whether they can be delivered before it is open. */
+/**
+ * Whether a password belongs to a hash. Whatever keeps an adapter from saying so is the same to a client.
+ * @throws `BUSY`; `REQUEST_INVALID` for a client that is gone, and will not read it.
+ */
+async function fits (passwords: Passwords, password: string, passwordHash: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const isRight = await passwords.verify(password, passwordHash, { signal }) === true
+    if (isRight) signal.throwIfAborted()
+    return isRight
+  } catch (cause) {
+    if (signal.aborted) throw sessionError('REQUEST_INVALID', { cause })
+    throw isSessionError(cause) ? cause : sessionError('BUSY', { cause })
+  }
+}
+
+/**
+ * Opens a session for a user, who may have shown credentials. The tokens are looked at for whether they can be delivered before
+ * it is open.
+ */
 export async function login (
-  parts: Parts, user: SessionUser, request: FastifyRequest | undefined, delivery: Delivery = 'body'
+  parts: Parts, user: SessionUser, request: FastifyRequest | undefined, delivery: Delivery = 'body', credentials?: Credentials
 ): Promise<TokenAnswer> {
   const { settings, sessions, emit } = parts
   if (user.disabled) throw sessionError('INVALID_CREDENTIALS')
@@ -37,7 +63,8 @@ export async function login (
   if (delivery === 'cookie') cookies?.requireFit(answer)
   await sessions.open(session)
   // A password that changed while the old one was being checked has just ended all sessions but this one.
-  if (!isUnchanged(user, await lookUp(() => settings.userLookup.findById(session.subject)))) {
+  const current = await lookUp(() => settings.userLookup.findById(session.subject))
+  if (!isUnchanged(user, current) && !await isRehashed(parts, current, credentials)) {
     await sessions.revoke(session, 'user_gone')
     throw sessionError('INVALID_CREDENTIALS')
   }
@@ -45,7 +72,14 @@ export async function login (
   return answer
 }
 
-function deviceOf (request: FastifyRequest): Device {
+/** Whether the user still has this password, in a hash that was made anew by another login of theirs. */
+async function isRehashed ({ settings }: Parts, user: SessionUser | undefined, credentials: Credentials | undefined): Promise<boolean> {
+  if (user === undefined || user.disabled || credentials === undefined) return false
+  return await fits(settings.passwords, credentials.password, String(user.passwordHash), credentials.signal)
+}
+
+/** From where a request comes. */
+export function deviceOf (request: FastifyRequest): Device {
   const userAgent = request.headers['user-agent']?.slice(0, 256)
   return { ip: request.ip, ...(userAgent === undefined ? {} : { userAgent }) }
 }

@@ -1,36 +1,42 @@
 import type { TSchema } from '@sinclair/typebox'
 import { optionInvalid } from './errors'
+import { readHeader } from './header-fields'
+import { readKeys, warningsOf } from './keys'
 import { readBoolean, readDuration, readLoadUser, refuseUnknown } from './option-values'
-import { bcryptPasswords } from './passwords'
+import { bcryptPasswords } from './passwords/bcrypt'
 import { INTERVALS } from './policy'
 import { readRoutes, readUsernameField } from './route-options'
-import { isGuessable, readSecrets } from './secrets'
 import { assumedWatch } from './stores/assumed'
 import { memoryStore } from './stores/memory'
+import { readThrottle } from './throttle'
 import { readTransport } from './transport-options'
+import { readVerifyOnly } from './verify-only'
 import type { Settings } from './parts'
-import type { JwtSessionOptions } from '../types'
+import type { JwtSessionOptions, VerifyOnlyOptions } from '../types'
 
 const NAME = 'fastify-jwt-session'
 
 const KNOWN = [
-  'secret', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
-  'revocationStore', 'storeTimeout', 'passwords', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll', 'usernameField', 'presentUser',
-  'routes'
+  'secret', 'keys', 'header', 'userLookup', 'claims', 'claimsSchema', 'issuer', 'audience', 'accessToken', 'clockTolerance', 'session', 'rotation',
+  'revocationStore', 'storeTimeout', 'passwords', 'throttle', 'locations', 'authorization', 'deliver', 'cookie', 'csrf', 'loadUser', 'protectAll',
+  'tokenMemory', 'usernameField', 'presentUser', 'routes'
 ] as const satisfies readonly (keyof JwtSessionOptions)[]
 
 /**
  * Checks the options, fills in the defaults, and copies all of it, so that nothing changes afterwards.
  * @param prefix of the context that the plugin is registered in.
  */
-export function readOptions (options: JwtSessionOptions, prefix = ''): Settings {
+export function readOptions (given: JwtSessionOptions | VerifyOnlyOptions, prefix = ''): Settings {
+  const verifyOnly = readVerifyOnly(given)
+  const options = verifyOnly?.options ?? given as JwtSessionOptions
   refuseUnknown('options', options, KNOWN)
-  const secrets = readSecrets(options.secret)
+  const keys = verifyOnly?.keys ?? readKeys(options, true)
   const passwords = options.passwords ?? bcryptPasswords()
   const store = options.revocationStore ?? memoryStore()
   const usernameField = readUsernameField(options.usernameField ?? 'username')
-  const routes = readRoutes(options.routes ?? {}, usernameField)
+  const routes = readRoutes(options.routes ?? {}, usernameField, keys.keys.some(({ publicJwk }) => publicJwk !== undefined))
   requireMethods('userLookup', options.userLookup, ['findByUsername', 'findById'])
+  if (options.userLookup.updatePasswordHash !== undefined) requireMethods('userLookup', options.userLookup, ['updatePasswordHash'])
   requireMethods('passwords', passwords, ['hash', 'verify'])
   requireMethods('revocationStore', store, ['read', 'write', 'list'])
   if (routes.register !== undefined) requireMethods('userLookup', options.userLookup, ['create'])
@@ -41,7 +47,8 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
     throw optionInvalid('claimsSchema', 'is not a schema of an object', 'Make it with Type.Object of @sinclair/typebox')
   }
   const { refresh, logout } = routes
-  const transport = readTransport(options, [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`]))
+  const refreshPaths = [refresh, logout].flatMap((route) => route === undefined ? [] : [`${prefix}${routes.prefix}${route.url}`])
+  const transport = readTransport(options, verifyOnly === undefined ? refreshPaths : undefined)
 
   const clockTolerance = readDuration('clockTolerance', options.clockTolerance ?? 0, 0, '5m')
   const accessLifetime = readAccessLifetime(options.accessToken ?? {})
@@ -49,10 +56,17 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
   const maxStaleness = options.session?.maxStaleness === undefined
     ? undefined
     : readDuration('session.maxStaleness', options.session.maxStaleness, '100ms', '5m')
+  if (maxStaleness !== undefined && store.watch !== undefined) {
+    throw optionInvalid('session.maxStaleness', 'has no effect on a store with watch', 'Leave it out: this store tells of revocations itself')
+  }
 
   return Object.freeze({
+    keys,
+    header: readHeader(options.header),
+    verifyOnly,
+    tokenMemory: readTokenMemory(options.tokenMemory ?? 10_000),
+    saysNotBefore: options.accessToken?.nbf === true,
     tokens: {
-      secrets,
       issuer: readText('issuer', options.issuer ?? NAME),
       audience: readAudience(options.audience ?? NAME),
       clockTolerance,
@@ -71,6 +85,7 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
     },
     userLookup: options.userLookup,
     passwords,
+    throttle: readThrottle(options.throttle),
     transport,
     loadUser: readLoadUser('loadUser', options.loadUser) ?? false,
     protectAll: readBoolean('protectAll', options.protectAll ?? false),
@@ -80,14 +95,15 @@ export function readOptions (options: JwtSessionOptions, prefix = ''): Settings 
     usernameField,
     routes,
     warnings: [
-      ...(secrets.some(isGuessable) ? ['the secret looks like one that was made up by hand: use random bytes'] : []),
+      ...warningsOf(keys.keys),
       ...(options.cookie?.secure === false ? ['cookies travel without TLS, because cookie.secure is false: use it for development only'] : [])
     ]
   })
 }
 
 function readAccessLifetime (accessToken: NonNullable<JwtSessionOptions['accessToken']>): number {
-  refuseUnknown('accessToken', accessToken, ['expiresIn'])
+  refuseUnknown('accessToken', accessToken, ['expiresIn', 'nbf'])
+  if (typeof (accessToken.nbf ?? false) !== 'boolean') throw optionInvalid('accessToken.nbf', 'is not a boolean', 'Give true or false')
   return Math.floor(readDuration('accessToken.expiresIn', accessToken.expiresIn ?? '15m', '1s', '1d'))
 }
 
@@ -105,6 +121,14 @@ function readSession (options: JwtSessionOptions, usualRotation: 'strict' | 'tol
   }
   if (!Object.hasOwn(INTERVALS, rotation)) throw optionInvalid('rotation', "is neither 'strict' nor 'tolerant'", 'Give one of these')
   return { idleTimeout, absoluteTimeout, maxPerSubject, intervals: INTERVALS[rotation] }
+}
+
+function readTokenMemory (limit: unknown): number {
+  if (limit === false) return 0
+  if (!Number.isSafeInteger(limit) || (limit as number) < 1 || (limit as number) > 1_000_000) {
+    throw optionInvalid('tokenMemory', 'is not a whole number from 1 to 1,000,000', 'Give one, or false for no memory')
+  }
+  return limit as number
 }
 
 function readText (option: string, value: unknown): string {

@@ -1,8 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { now } from './clock'
-import { refuseForgery } from './csrf'
+import { isFromOwnPages, isJson, refuseForgery } from './csrf'
 import { sessionError, type SessionError } from './errors'
-import { isJson } from './deliver'
 import { issue } from './issue'
 import { lookUp } from './users'
 import type { Parts } from './parts'
@@ -13,6 +12,8 @@ export async function refresh (
   parts: Parts, token: string, request: FastifyRequest | undefined, source: Delivery = 'body'
 ): Promise<TokenAnswer> {
   const { settings, sessions, tokens } = parts
+  // First of all: a refusal of the token clears the cookies, and that is nothing for another site to bring about.
+  if (source === 'cookie') isFromOwnPages(settings.transport.csrf, request as FastifyRequest)
   const verified = tokens.refresh.verify(token, now())
   if (verified === undefined) throw refused(parts, 'malformed', null)
 

@@ -12,14 +12,18 @@ export interface RouteSettings {
   readonly bodySchema: TObject | undefined
 }
 
-type RouteName = 'login' | 'refresh' | 'logout' | 'register' | 'sessions'
+type RouteName = 'login' | 'refresh' | 'logout' | 'register' | 'sessions' | 'jwks'
 
 /** The routes after the check of their options. */
 export type RoutesSettings = { readonly prefix: string } & { readonly [Name in RouteName]: RouteSettings | undefined }
 
-export function readRoutes (routes: NonNullable<JwtSessionOptions['routes']>, usernameField: string): RoutesSettings {
-  refuseUnknown('routes', routes, ['prefix', 'login', 'refresh', 'logout', 'register', 'sessions'])
-  const { prefix = '', login = true, refresh = true, logout = true, register = false, sessions = false } = routes
+/** @param hasPublicKeys without which there is nothing for `jwks` to show. */
+export function readRoutes (routes: NonNullable<JwtSessionOptions['routes']>, usernameField: string, hasPublicKeys: boolean): RoutesSettings {
+  refuseUnknown('routes', routes, ['prefix', 'login', 'refresh', 'logout', 'register', 'sessions', 'jwks'])
+  const { prefix = '', login = true, refresh = true, logout = true, register = false, sessions = false, jwks = false } = routes
+  if (jwks !== false && !hasPublicKeys) {
+    throw optionInvalid('routes.jwks', 'has no public key to show', 'Give keys with RS256, PS256, ES256 or EdDSA, or leave it off')
+  }
   if (prefix !== '') readPath('routes.prefix', prefix)
   return {
     prefix,
@@ -27,7 +31,8 @@ export function readRoutes (routes: NonNullable<JwtSessionOptions['routes']>, us
     refresh: readRoute('routes.refresh', refresh, '/refresh', ['refresh_token']),
     logout: readRoute('routes.logout', logout, '/logout', ['refresh_token', 'everywhere']),
     register: readRoute('routes.register', register, '/register', [usernameField, 'password']),
-    sessions: readRoute('routes.sessions', sessions, '/sessions', undefined)
+    sessions: readRoute('routes.sessions', sessions, '/sessions', undefined),
+    jwks: readRoute('routes.jwks', jwks, '/.well-known/jwks.json', undefined)
   }
 }
 

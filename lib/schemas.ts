@@ -30,9 +30,15 @@ export const logoutBody = (more?: TObject): TSchema => Type.Union([
   Type.Null()
 ])
 
-/** The header that logout reads. */
-export const authorizationHeader = Type.Object({
-  authorization: Type.Optional(Type.String({ description: 'Bearer, and the access token, expired or not.' }))
+/** The header that refresh and logout read where there are cookies. */
+export const csrfHeader = (name: string): TObject => Type.Object({
+  [name]: Type.Optional(Type.String({ description: 'The csrf_token of the last token answer. Browsers need not send it.' }))
+})
+
+/** The headers that logout reads. */
+export const logoutHeaders = (csrfName: string | undefined): TObject => Type.Object({
+  authorization: Type.Optional(Type.String({ description: 'Bearer, and the access token, expired or not.' })),
+  ...(csrfName === undefined ? {} : csrfHeader(csrfName).properties)
 })
 
 /** The answer that carries tokens (RFC 6749 section 5.1). */
@@ -50,7 +56,8 @@ export const cookieAnswer = Type.Object({
   token_type: Type.Literal('Bearer'),
   expires_in: tokenAnswer.properties.expires_in,
   refresh_expires_in: tokenAnswer.properties.refresh_expires_in,
-  csrf_token: Type.String({ description: 'To be repeated in a header by requests that change something.' }),
+  // Sessions that were opened before there were cookies have none.
+  csrf_token: Type.Optional(Type.String({ description: 'To be repeated in a header by requests that change something.' })),
   user: tokenAnswer.properties.user
 })
 
@@ -67,6 +74,16 @@ export const sessionsAnswer = Type.Array(Type.Object({
 
 /** The path of one session. */
 export const sessionParams = Type.Object({ id: Type.String({ maxLength: 64 }) })
+
+/** Public keys (RFC 7517 section 5). */
+export const jwkSet = Type.Object({
+  keys: Type.Array(Type.Object({
+    kty: Type.String(),
+    kid: Type.String(),
+    alg: Type.String(),
+    use: Type.Literal('sig')
+  }, { additionalProperties: { type: 'string' } as unknown as TSchema, description: 'With the public members of its kind.' }))
+})
 
 /** An answer without a body. */
 export const emptyAnswer = Type.Null()

@@ -2,12 +2,6 @@ import { createPublicKey } from 'node:crypto'
 import { optionInvalid } from './errors'
 import type { Secret } from '../types'
 
-/** HS256 wants a key as long as its hash (RFC 7518 section 3.2). */
-const LEAST_BYTES = 32
-
-/** A JSON Web Key, or a set of them. */
-const JWK = /^\{.*"(?:kty|keys)"/s
-
 const MAKE_ONE = 'Make one with: openssl rand -base64 32'
 
 /** Secrets that stand in documentation, templates and word lists, long enough to pass for one; in lower case. */
@@ -44,18 +38,20 @@ const KNOWN = new Set([
 export function readSecrets (value: unknown): readonly Secret[] {
   const secrets: readonly unknown[] = Array.isArray(value) ? [...value] : [value]
   if (secrets.length === 0) throw optionInvalid('secret', 'is an empty list', MAKE_ONE)
-  return secrets.map(readSecret)
+  return secrets.map((secret) => readSecret('secret', secret, 32))
 }
 
-function readSecret (secret: unknown): Secret {
-  if (secret === undefined || secret === null) throw optionInvalid('secret', 'is missing', `Is the environment variable set? ${MAKE_ONE}`)
-  if (typeof secret !== 'string' && !Buffer.isBuffer(secret)) throw optionInvalid('secret', 'is neither a string nor a Buffer', MAKE_ONE)
-  if (Buffer.byteLength(secret) < LEAST_BYTES) throw optionInvalid('secret', `is shorter than ${LEAST_BYTES} bytes`, MAKE_ONE)
+/** A secret for an HMAC, copied. `leastBytes`: the length of the hash (RFC 7518 section 3.2). */
+export function readSecret (option: string, secret: unknown, leastBytes: number): Secret {
+  const remedy = leastBytes === 32 ? MAKE_ONE : `Make one with: openssl rand -base64 ${leastBytes}`
+  if (secret === undefined || secret === null) throw optionInvalid(option, 'is missing', `Is the environment variable set? ${remedy}`)
+  if (typeof secret !== 'string' && !Buffer.isBuffer(secret)) throw optionInvalid(option, 'is neither a string nor a Buffer', remedy)
+  if (Buffer.byteLength(secret) < leastBytes) throw optionInvalid(option, `is shorter than ${leastBytes} bytes`, remedy)
   const text = secret.toString().trim()
-  if (KNOWN.has(text.toLowerCase())) throw optionInvalid('secret', 'is known to everybody', MAKE_ONE)
+  if (KNOWN.has(text.toLowerCase())) throw optionInvalid(option, 'is known to everybody', remedy)
   // Whoever holds the public half of a pair could sign with it (RFC 8725 section 3.1).
-  if (text.includes('-----BEGIN ') || JWK.test(text) || isDer(Buffer.from(secret as string))) {
-    throw optionInvalid('secret', 'is a PEM, DER or JWK key, which a MAC must not be made with', MAKE_ONE)
+  if (text.includes('-----BEGIN ') || text.includes('"kty"') || isDer(Buffer.from(secret as string)) || isDer(Buffer.from(text, 'base64'))) {
+    throw optionInvalid(option, 'is a PEM, DER or JWK key, which a MAC must not be made with', remedy)
   }
   return typeof secret === 'string' ? secret : Buffer.from(secret)
 }

@@ -8,7 +8,7 @@ import { isLive, matching, nextOf } from './record'
 import type { Emit } from './events'
 import type { BoundedStore } from './stores/bounded'
 import type { LiveSessions } from './stores/live'
-import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, SessionRecord, SessionRef } from '../types'
+import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, SessionRecord, SessionRef, SessionState } from '../types'
 
 /**
  * How often a request that loses its write looks again. Each loss means that somebody else's write went through, so this many
@@ -35,6 +35,8 @@ type Prepare<Prepared> = (record: SessionRecord) => Promise<Prepared | undefined
 export interface Sessions {
   /** The record of a session that is yet to be opened. */
   draft (subject: string, device: Device): SessionRecord
+  /** The record of a one-time token that is yet to be opened. */
+  draftOnce (subject: string, purpose: string, lifetime: number): SessionRecord
   /** Makes a drafted session live; ends the oldest ones beyond the limit. */
   open (draft: SessionRecord): Promise<void>
   /** Whether the session of an access token of this generation is live. Answers at once if the store does. */
@@ -44,9 +46,11 @@ export interface Sessions {
    * written, so that its failing burns no token; by answering undefined it ends the session.
    */
   rotate<Prepared extends object> (ref: SessionRef, presented: number, prepare: Prepare<Prepared>): Promise<Renewal<Prepared>>
+  /** Ends what a one-time token names; answers whether nobody did before. A write whose fate is unknown counts as failed. */
+  consume (ref: SessionRef): Promise<boolean>
   /** Ends a session; answers whether this call did. */
   revoke (ref: SessionRef, reason: RevocationReason): Promise<boolean>
-  /** Ends the sessions of a subject; answers the ids of those that this call ended. */
+  /** Ends the sessions and one-time tokens of a subject; answers the ids of the sessions that this call ended. */
   revokeAll (subject: string, reason: RevocationReason, except?: string): Promise<string[]>
   /** The live sessions of a subject, oldest first. */
   list (subject: string): Promise<Session[]>
@@ -99,7 +103,7 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
       live.fence(ref.id)
       if (!await write(ended, record.revision)) return undefined
       live.bury(ref.id)
-      emit('session.revoked', { id: ref.id, subject: ref.subject, reason })
+      if (isSession(record)) emit('session.revoked', { ...named(ref), reason })
       return true
     })
   }
@@ -114,27 +118,21 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
   return {
     revoke,
 
-    draft (subject, device) {
-      const createdAt = now()
-      const expiresAt = createdAt + absoluteTimeout
-      const idleExpiresAt = Math.min(createdAt + idleTimeout, expiresAt)
-      return {
-        id: randomBytes(16).toString('base64url'),
-        subject,
-        revision: 1,
-        expiresAt,
-        revoked: false,
-        state: { generation: 0, rotatedAt: createdAt, seen: false, authTime: createdAt, createdAt, idleExpiresAt, device }
-      }
+    draft: (subject, device) => draftOf(subject, absoluteTimeout, idleTimeout, { device }),
+    draftOnce: (subject, purpose, lifetime) => draftOf(subject, lifetime, lifetime, { device: {}, purpose }),
+
+    async consume (ref) {
+      const record = await find(ref)
+      return isLive(record, now()) && await store.write({ ...nextOf(record, { revokedAt: now() }), revoked: true }, record.revision)
     },
 
     async open (draft) {
       if (!await write(draft, 0)) {
         throw sessionError('STORE_UNAVAILABLE', { cause: new Error('The store did not accept a new session') })
       }
-      if (maxPerSubject === Infinity) return
+      if (maxPerSubject === Infinity || draft.state.purpose !== undefined) return
       // After the write, so that of two logins at once the later one sees both.
-      const open = await listLive(draft.subject)
+      const open = (await listLive(draft.subject)).filter(isSession)
       const surplus = open.filter(({ id }) => id !== draft.id).slice(0, Math.max(0, open.length - maxPerSubject))
       await Promise.all(surplus.map((record) => revoke(record, 'limit')))
     },
@@ -142,9 +140,10 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
     resume (ref, generation) {
       return after(live.find(ref), (record) => {
         if (record === undefined) return false
+        if (intervals.recovery === 0) return true
         // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.
         const isNews = generation === record.state.generation ? !record.state.seen : generation > record.state.generation
-        if (intervals.recovery === 0 || !isNews) return true
+        if (!isNews) return true
         live.forget(ref.id)
         return markSeen(ref, generation)
       })
@@ -153,6 +152,8 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
     rotate<Prepared extends object> (ref: SessionRef, presented: number, prepare: Prepare<Prepared>) {
       let overlapped = false
       return persist<Renewal<Prepared>>(async () => {
+        // A store that was restored or failed over may have forgotten what this node heard.
+        if (live.isBuried(ref.id)) return { refused: 'revoked' }
         const record = await find(ref)
         if (record === undefined) return { refused: 'unknown' }
         const { generation } = record.state
@@ -196,17 +197,36 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
       // In portions, so that no write waits behind so many others that it counts as unanswered.
       for (let start = 0; start < records.length; start += PORTION) {
         await Promise.all(records.slice(start, start + PORTION).map(async (record) => {
-          if (await revoke(record, reason)) ended.push(record.id)
+          if (await revoke(record, reason) && isSession(record)) ended.push(record.id)
         }))
       }
       return ended
     },
 
     async list (subject) {
-      return (await listLive(subject)).map(({ id, expiresAt, state: { createdAt, rotatedAt, idleExpiresAt, device } }) =>
+      return (await listLive(subject)).filter(isSession).map(({ id, expiresAt, state: { createdAt, rotatedAt, idleExpiresAt, device } }) =>
         ({ id, subject, createdAt, rotatedAt, idleExpiresAt, expiresAt, ...device }))
     }
   }
+}
+
+function draftOf (subject: string, lifetime: number, idle: number, rest: Pick<SessionState, 'device' | 'purpose'>): SessionRecord {
+  const createdAt = now()
+  const expiresAt = createdAt + lifetime
+  const idleExpiresAt = Math.min(createdAt + idle, expiresAt)
+  return {
+    id: randomBytes(16).toString('base64url'),
+    subject,
+    revision: 1,
+    expiresAt,
+    revoked: false,
+    state: { generation: 0, rotatedAt: createdAt, seen: false, authTime: createdAt, createdAt, idleExpiresAt, ...rest }
+  }
+}
+
+/** One-time tokens have records too. */
+function isSession ({ state }: SessionRecord): boolean {
+  return state.purpose === undefined
 }
 
 function named ({ id, subject }: SessionRef): SessionRef {

@@ -1,6 +1,6 @@
 import { optionInvalid } from './errors'
 import { readBoolean, refuseUnknown } from './option-values'
-import { cookieTransport, type CookieTransport, type Serialize } from './transports/cookie'
+import { cookieTransport, type CookiePlugin, type CookieTransport } from './transports/cookie'
 import { headerLocation } from './transports/header'
 import { parameterLocation } from './transports/parameter'
 import type { CsrfSettings } from './csrf'
@@ -34,11 +34,11 @@ const SAME_SITE = ['lax', 'strict', 'none']
 
 /** The token of RFC 9110 section 5.6.2, which names of headers and of cookies are. */
 const NAME = /^[\w!#$%&'*+.^`|~-]{1,64}$/
+const DOMAIN = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i
 const PATH = /^\/[\x21-\x3a\x3c-\x7e]*$/
-const ORIGIN = /^https?:\/\/[a-z0-9.-]+(?::\d+)?$|^https?:\/\/\[[0-9a-f:]+\](?::\d+)?$/
 
-/** @param paths of the routes that take the refresh token. */
-export function readTransport (options: TransportOptions, paths: readonly string[]): TransportSettings {
+/** @param paths of the routes that take the refresh token; undefined where nobody issues one. */
+export function readTransport (options: TransportOptions, paths: readonly string[] | undefined): TransportSettings {
   const locations = readLocations('locations', options.locations ?? ['header'])
   const parameter = locations.find((location) => location === 'query' || location === 'body')
   if (parameter !== undefined) throw optionInvalid('locations', `holds '${parameter}'`, `Give it to the routes that need it: authenticate({ locations: ['${parameter}'] })`)
@@ -92,13 +92,13 @@ function bearerScheme ({ header = 'authorization', schemes: [scheme] = ['Bearer'
     : { type: 'apiKey', in: 'header', name: header }
 }
 
-function readCookie (cookie: CookieOptions, paths: readonly string[]): CookieTransport {
+function readCookie (cookie: CookieOptions, paths: readonly string[] | undefined): CookieTransport {
   refuseUnknown('cookie', cookie, ['accessName', 'refreshName', 'refreshPaths', 'sameSite', 'secure', 'domain', 'persistent'])
-  const { secure = true, persistent = true, sameSite = 'lax', domain } = cookie
+  const { secure = true, persistent = true, sameSite = 'lax', domain, refreshPaths = paths ?? [] } = cookie
   for (const [name, value] of Object.entries({ secure, persistent })) readBoolean(`cookie.${name}`, value)
   if (!SAME_SITE.includes(sameSite)) throw optionInvalid('cookie.sameSite', `is none of ${SAME_SITE.join(', ')}`, 'Give one of these')
   if (sameSite === 'none' && !secure) throw optionInvalid('cookie.sameSite', "is 'none' without secure, which browsers drop", 'Leave secure out')
-  if (domain !== undefined && !/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/i.test(domain)) throw optionInvalid('cookie.domain', 'is not a domain', "Give one like 'example.com'")
+  if (domain !== undefined && (typeof domain !== 'string' || !DOMAIN.test(domain))) throw optionInvalid('cookie.domain', 'is not a domain', "Give one like 'example.com'")
 
   const accessPrefix = domain === undefined ? '__Host-' : '__Secure-'
   const { accessName = secure ? `${accessPrefix}access_token` : 'access_token', refreshName = secure ? '__Secure-refresh_token' : 'refresh_token' } = cookie
@@ -109,21 +109,20 @@ function readCookie (cookie: CookieOptions, paths: readonly string[]): CookieTra
   if (accessName === refreshName) throw optionInvalid('cookie.refreshName', 'is also the name of the other cookie', 'Choose another')
   if (domain !== undefined && /^__host-/i.test(accessName)) throw optionInvalid('cookie.domain', 'contradicts a name with __Host-', 'Choose one')
 
-  const refreshPaths = cookie.refreshPaths ?? paths
-  if (!Array.isArray(refreshPaths) || refreshPaths.length === 0 || !refreshPaths.every((path) => typeof path === 'string' && PATH.test(path))) {
+  if (!Array.isArray(refreshPaths) || (refreshPaths.length === 0 && paths !== undefined) || !refreshPaths.every((path) => typeof path === 'string' && PATH.test(path))) {
     throw optionInvalid('cookie.refreshPaths', 'is not a list of paths', "Give some like ['/auth/refresh', '/auth/logout']")
   }
   if (/^__host-/i.test(refreshName) && (domain !== undefined || refreshPaths.some((path) => path !== '/'))) {
     throw optionInvalid('cookie.refreshName', 'promises a path of / and no domain', "Set cookie.refreshPaths to ['/'], or choose another name")
   }
   const settings = { accessName, refreshName, refreshPaths: [...new Set(refreshPaths)], sameSite, secure, domain, persistent }
-  return cookieTransport(settings, loadSerialize())
+  return cookieTransport(settings, loadPlugin())
 }
 
-function loadSerialize (): Serialize {
+function loadPlugin (): CookiePlugin {
   try {
     // Loaded only here, because it is an optional peer.
-    return (require('@fastify/cookie') as { serialize: Serialize }).serialize
+    return require('@fastify/cookie') as CookiePlugin
   } catch (cause) {
     if ((cause as { code?: string }).code !== 'MODULE_NOT_FOUND') throw cause
     throw optionInvalid('locations', "holds 'cookie', and @fastify/cookie is not installed", 'Run npm install @fastify/cookie')
@@ -134,10 +133,14 @@ function readCsrf (csrf: CsrfOptions): CsrfSettings {
   refuseUnknown('csrf', csrf, ['header', 'trustedOrigins'])
   const { header = 'x-csrf-token', trustedOrigins = [] } = csrf
   readName('csrf.header', header)
-  if (!Array.isArray(trustedOrigins) || !trustedOrigins.every((origin) => typeof origin === 'string' && ORIGIN.test(origin))) {
-    throw optionInvalid('csrf.trustedOrigins', 'is not a list of origins', "Give some like ['https://app.example.com'], in lower case and without a path")
+  if (!Array.isArray(trustedOrigins) || !trustedOrigins.every(isOrigin)) {
+    throw optionInvalid('csrf.trustedOrigins', 'is not a list of origins', "Write them as browsers do: ['https://app.example.com'], in lower case, without a path or the usual port")
   }
   return Object.freeze({ header: header.toLowerCase(), trustedOrigins: Object.freeze([...trustedOrigins]) })
+}
+
+function isOrigin (text: unknown): boolean {
+  return typeof text === 'string' && /^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text
 }
 
 function readName (option: string, name: unknown): void {

@@ -36,7 +36,7 @@ async function register (page: Page, username: string): Promise<void> {
 /** Calls a route of the page and answers what it shows of the answer. */
 async function call (page: Page, route: string): Promise<string> {
   await button(page, `Call ${route}`).click()
-  await page.locator('button[aria-busy=true]').waitFor({ state: 'detached' })
+  await page.locator('[aria-busy=true]').waitFor({ state: 'detached' })
   return await page.getByRole('listitem').filter({ hasText: route }).locator('output').innerText()
 }
 
@@ -290,6 +290,20 @@ t.test('the demo', { skip: installedChromium === undefined && 'no Chromium' }, a
     await says(page, `${name} opened a session`)
     t.equal(await page.locator('#who').innerText(), name)
     t.equal(await page.locator('img').count(), 0)
+    t.same(troubles, [])
+  })
+
+  await t.test('wrong credentials are refused, and after five of them nobody looks any more', async (t) => {
+    const { page, troubles } = await open(t)
+    const form = page.locator('#login')
+    await form.getByLabel('Username').fill('erin')
+    await form.getByLabel('Password').fill('guess')
+    for (let attempt = 1; attempt <= 6; attempt++) {
+      await button(page, 'Log in').click()
+      await page.locator('[aria-busy=true]').waitFor({ state: 'detached' })
+      t.match(await region(page, 'Last answer').innerText(), attempt <= 5 ? '401 INVALID_CREDENTIALS' : '429 TOO_MANY_ATTEMPTS')
+    }
+    await says(page, 'somebody has tried too often')
     t.same(troubles, [])
   })
 

@@ -1,67 +1,14 @@
-import { once } from 'node:events'
 import Redis from 'ioredis'
 import { Pool } from 'pg'
 import t, { type Test } from 'tap'
 import { postgresStore } from '../lib/stores/postgres'
 import { redisStore } from '../lib/stores/redis'
-import { buildApp, type TestApp } from './support/app'
+import { buildApp } from './support/app'
+import { LEASE, logout, nodesOver, pause, redisClient, SLACK, status, until, warmTokens, type Nodes } from './support/nodes'
 import { postgresServer, type PostgresServer } from './support/postgres-server'
-import { installed, startProxy, startRedis } from './support/redis-server'
+import { startProxy } from './support/proxy'
+import { installed, startRedis } from './support/redis-server'
 import type { RevocationStore } from '../types'
-
-/** How long a silent link may be trusted, in milliseconds, and some. */
-const LEASE = 1500
-const SLACK = 400
-
-/** One node of an application, and how often it has asked its store. */
-interface Node extends TestApp { reads (): number }
-
-/** Two nodes of one application. */
-interface Nodes { a: Node, b: Node }
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-
-async function nodesOver (t: Test, open: (node: 'a' | 'b') => RevocationStore | Promise<RevocationStore>): Promise<Nodes> {
-  async function node (name: 'a' | 'b'): Promise<Node> {
-    const store = await open(name)
-    let reads = 0
-    const read: RevocationStore['read'] = (refs) => { reads++; return store.read(refs) }
-    return { ...await buildApp(t, { storeTimeout: '500ms', revocationStore: { ...store, read } }), reads: () => reads }
-  }
-  return { a: await node('a'), b: await node('b') }
-}
-
-async function status ({ client }: TestApp, token: string): Promise<number> {
-  return (await client.get('/me', token)).statusCode
-}
-
-async function logout ({ client }: TestApp, token: string): Promise<number> {
-  return (await client.post('/logout', undefined, token)).statusCode
-}
-
-/** Asks until an answer comes; answers how many milliseconds that took. */
-async function until (node: TestApp, token: string, wanted: number, limit = 6000): Promise<number> {
-  const start = performance.now()
-  while (await status(node, token) !== wanted) {
-    if (performance.now() - start > limit) return Infinity
-    await pause(5)
-  }
-  return performance.now() - start
-}
-
-/** Sessions that both nodes remember. */
-async function warmTokens (nodes: Nodes, count: number): Promise<string[]> {
-  const tokens = await Promise.all(Array.from({ length: count }, async () => (await nodes.a.client.login()).access_token))
-  for (const node of [nodes.a, nodes.b]) {
-    for (const token of tokens) {
-      for (let last = -1; last !== node.reads(); await pause(5)) {
-        last = node.reads()
-        if (await status(node, token) !== 200) throw new Error('a session did not get warm')
-      }
-    }
-  }
-  return tokens
-}
 
 /** What a client sees of a server that goes away and comes back. */
 async function goneAndBack (t: Test, nodes: Nodes, crash: () => Promise<void>, restart: () => Promise<void>, keeps: boolean): Promise<void> {
@@ -83,26 +30,18 @@ async function goneAndBack (t: Test, nodes: Nodes, crash: () => Promise<void>, r
   t.equal(await status(nodes.a, again), 200)
 }
 
-async function redisNode (t: Test, port: number, login: object = {}): Promise<Redis> {
-  const client = new Redis({ ...login, host: '127.0.0.1', port, maxRetriesPerRequest: 0, retryStrategy: () => 50 })
-  client.on('error', () => {})
-  t.teardown(() => client.disconnect())
-  await once(client, 'ready')
-  return client
-}
-
 t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-server is installed' }, async (t) => {
   for (const isPersistent of [true, false]) {
     await t.test(`the server is killed ${isPersistent ? 'with' : 'without'} persistence`, async (t) => {
       const server = await startRedis(t, { args: isPersistent ? ['--appendonly', 'yes', '--appendfsync', 'always'] : [] })
-      const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))
+      const nodes = await nodesOver(t, async () => redisStore(await redisClient(t, server.port)))
       await goneAndBack(t, nodes, () => server.stop(), () => server.restart(), isPersistent)
     })
   }
 
   await t.test('the server stands still', async (t) => {
     const server = await startRedis(t)
-    const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))
+    const nodes = await nodesOver(t, async () => redisStore(await redisClient(t, server.port)))
     const [token] = await warmTokens(nodes, 1) as [string]
     server.pause()
     t.equal(await status(nodes.b, token), 200, 'nothing can be revoked meanwhile, so the lease is safe')
@@ -113,7 +52,7 @@ t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-s
 
   await t.test('the server is slow, but not too slow', async (t) => {
     const server = await startRedis(t)
-    const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))
+    const nodes = await nodesOver(t, async () => redisStore(await redisClient(t, server.port)))
     const { access_token: token } = await nodes.a.client.login()
     for (let round = 0; round < 3; round++) {
       server.pause()
@@ -126,9 +65,9 @@ t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-s
 
   await t.test('subscribers are killed, and a revocation follows at once', async (t) => {
     const server = await startRedis(t)
-    const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))
+    const nodes = await nodesOver(t, async () => redisStore(await redisClient(t, server.port)))
     const tokens = await warmTokens(nodes, 10)
-    const admin = await redisNode(t, server.port)
+    const admin = await redisClient(t, server.port)
     for (const token of tokens) {
       await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
       t.equal(await logout(nodes.a, token), 204)
@@ -141,9 +80,9 @@ t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-s
   await t.test('the link of a subscriber goes silent', async (t) => {
     const server = await startRedis(t)
     const proxy = await startProxy(t, server.port)
-    const direct = await redisNode(t, server.port)
+    const direct = await redisClient(t, server.port)
     // Commands go straight to the server; only the subscription goes through the proxy.
-    const behind = Object.assign(await redisNode(t, server.port), { duplicate: (options: object) => new Redis({ ...options, host: '127.0.0.1', port: proxy.port }) })
+    const behind = Object.assign(await redisClient(t, server.port), { duplicate: (options: object) => new Redis({ ...options, host: '127.0.0.1', port: proxy.port }) })
     const nodes = await nodesOver(t, (node) => redisStore(node === 'a' ? direct : behind))
     const tokens = await warmTokens(nodes, 3)
     proxy.freeze()
@@ -154,18 +93,18 @@ t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-s
 
   await t.test('all is flushed', async (t) => {
     const server = await startRedis(t)
-    const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))
+    const nodes = await nodesOver(t, async () => redisStore(await redisClient(t, server.port)))
     const [token] = await warmTokens(nodes, 1) as [string]
-    await (await redisNode(t, server.port)).flushall()
-    const fresh = await buildApp(t, { revocationStore: redisStore(await redisNode(t, server.port)) })
+    await (await redisClient(t, server.port)).flushall()
+    const fresh = await buildApp(t, { revocationStore: redisStore(await redisClient(t, server.port)) })
     t.equal(await status(fresh, token), 401, 'a node that remembers nothing lets nobody in')
     t.equal((await nodes.a.client.post('/logout', undefined, token)).statusCode, 204)
   })
 
   await t.test('a user without channels: it works, slower, and the log says why', async (t) => {
     const server = await startRedis(t)
-    await (await redisNode(t, server.port)).call('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '+@all', 'resetchannels')
-    const client = await redisNode(t, server.port, { username: 'app', password: 'pw' })
+    await (await redisClient(t, server.port)).call('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '+@all', 'resetchannels')
+    const client = await redisClient(t, server.port, { username: 'app', password: 'pw' })
     const lines: string[] = []
     const { client: user } = await buildApp(t, { revocationStore: redisStore(client) }, { logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } } })
     const { access_token: token } = await user.login()
@@ -178,9 +117,9 @@ t.test('redis', { skip: installed.length === 0 && !process.env.CI && 'no redis-s
 
   await t.test('memory is full', async (t) => {
     const server = await startRedis(t)
-    const nodes = await nodesOver(t, async () => redisStore(await redisNode(t, server.port)))
+    const nodes = await nodesOver(t, async () => redisStore(await redisClient(t, server.port)))
     const [token] = await warmTokens(nodes, 1) as [string]
-    await (await redisNode(t, server.port)).config('SET', 'maxmemory', '1')
+    await (await redisClient(t, server.port)).config('SET', 'maxmemory', '1')
     t.equal((await nodes.a.client.post('/login', { username: 'alice', password: 'wonderland' })).statusCode, 503)
     t.equal(await logout(nodes.a, token), 204, 'a logout needs no memory')
     t.not(await until(nodes.b, token, 401, LEASE), Infinity)

@@ -2,9 +2,13 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import vm from 'node:vm'
 import { childEnv } from './support/child-env'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
+
+// Every program starts in a process of its own, on machines that may be slow.
+t.setTimeout(180_000)
 
 const ROOT = join(__dirname, '..')
 const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
@@ -79,6 +83,19 @@ function blockWith (language: string, text: string): string {
   return found[0] as string
 }
 
+const skipPasting = !['sh', 'curl'].every((tool) => spawnSync(tool, ['-c', 'true']).error === undefined) && 'needs sh and curl'
+
+/** Runs the lines that an example prints for that, and answers what became of them. */
+async function paste (guide: string): Promise<{ code: number, statuses: string[], output: string }> {
+  const lines = guide.split('\n').filter((line) => /^ {2}(?:\w+=|\w+ \(\)|curl |change)/.test(line))
+  const shell = spawn('sh', ['-e'], { stdio: ['pipe', 'pipe', 'ignore'] })
+  let output = ''
+  shell.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
+  shell.stdin.end(lines.join('\n') + '\n')
+  const [code] = await once(shell, 'close')
+  return { code, output, statuses: Array.from(output.matchAll(/^HTTP\/1.1 (\d+)/gm), ([, status]) => status as string) }
+}
+
 t.test('the minimal example', async (t) => {
   const example = run(t, 'examples/minimal.ts')
   const [guide, address] = await example.printed(/Listening at (\S+) [^]*log out[^]*\n$/) as [string, string]
@@ -110,15 +127,10 @@ t.test('the minimal example', async (t) => {
     t.match(await client.login(alice?.[0] as string, 'wrong'), { status: 401, code: 'INVALID_CREDENTIALS' })
   })
 
-  const hasTools = ['sh', 'curl'].every((tool) => spawnSync(tool, ['-c', 'true']).error === undefined)
-  await t.test('the lines that it prints work when they are pasted', { skip: !hasTools && 'needs sh and curl' }, async (t) => {
-    const lines = guide.split('\n').filter((line) => /^ {2}(?:url=|field |tokens=|curl )/.test(line))
-    const shell = spawn('sh', ['-e'], { stdio: ['pipe', 'pipe', 'ignore'] })
-    let output = ''
-    shell.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
-    shell.stdin.end(lines.join('\n') + '\n')
-    t.equal((await once(shell, 'close'))[0], 0)
-    t.same(Array.from(output.matchAll(/^HTTP\/1.1 (\d+)/gm), ([, status]) => status), ['200', '200', '200', '204', '401'])
+  await t.test('the lines that it prints work when they are pasted', { skip: skipPasting }, async (t) => {
+    const { code, statuses, output } = await paste(guide)
+    t.equal(code, 0)
+    t.same(statuses, ['200', '200', '200', '204', '401'])
     t.match(output, 'FST_JWT_SESSION_SESSION_REVOKED')
   })
 
@@ -130,6 +142,65 @@ t.test('the minimal example closes on SIGINT', async (t) => {
   await example.printed(/Listening at/)
   t.equal(await example.stop('SIGINT'), 0)
 })
+
+t.test('the example with cookies', async (t) => {
+  const example = run(t, 'examples/cookies.ts')
+  const [guide, address] = await example.printed(/Listening at (\S+) [^]*log out[^]*\n$/) as [string, string]
+
+  await t.test('its page logs in, renews what has expired, changes something and logs out', async (t) => {
+    const page = await openPage(address)
+    t.match(await page.press('me'), /^401 .*TOKEN_MISSING/)
+    t.match(await page.submit('login', { username: 'alice', password: 'wrong' }), /^401 .*INVALID_CREDENTIALS/)
+    const login = await page.submit('login', { username: 'alice', password: 'wonderland' })
+    t.match(login, /^200 .*csrf_token/)
+    t.notMatch(login, 'eyJ', 'no token is in sight of the page')
+    t.equal(await page.press('me'), '200 {"id":"1","nickname":"Alice"}')
+    t.equal(await page.submit('nickname', { nickname: 'Lis' }), '200 {"nickname":"Lis"}')
+    page.cookies.delete('access_token')
+    t.equal(await page.press('me'), '200 {"id":"1","nickname":"Lis"}', 'by a refresh')
+    t.equal(await page.press('logout'), '204 ')
+    t.same(Array.from(page.cookies), [])
+    t.match(await page.press('me'), /^401/)
+  })
+
+  await t.test('the lines that it prints work when they are pasted', { skip: skipPasting }, async (t) => {
+    const { code, statuses, output } = await paste(guide)
+    t.equal(code, 0)
+    t.same(statuses, ['200', '403', '403', '200', '200', '204', '401'])
+    t.equal(output.match(/CSRF_FAILED/g)?.length, 2)
+    t.match(output, 'FST_JWT_SESSION_SESSION_REVOKED')
+  })
+
+  t.equal(await example.stop('SIGTERM'), 0)
+})
+
+/** The page of an example, without a browser: the script runs on what stands in for a document. */
+async function openPage (address: string) {
+  const cookies = new Map<string, string>()
+  async function fetchAsBrowser (path: string, { headers, ...request }: RequestInit = {}): Promise<Response> {
+    const cookie = Array.from(cookies, ([name, value]) => `${name}=${value}`).join('; ')
+    const response = await fetch(address + path, { ...request, headers: { ...headers as object, cookie, origin: address } })
+    for (const header of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(header) ?? []
+      if (value === '') cookies.delete(name)
+      else cookies.set(name, value)
+    }
+    return response
+  }
+  interface Element { textContent: string, onclick (): Promise<void>, onsubmit (event: object): Promise<void> }
+  const html = await (await fetch(address)).text()
+  const elements = Object.fromEntries(Array.from(html.matchAll(/ id="(\w+)"/g), ([, id]) => [id as string, {} as Element]))
+  const script = await (await fetch(address + (/<script src="([^"]+)"/.exec(html)?.[1] ?? ''))).text()
+  class FormData { constructor (readonly fields: object) {} [Symbol.iterator] () { return Object.entries(this.fields)[Symbol.iterator]() } }
+  vm.runInNewContext(script, { document: { getElementById: (id: string) => elements[id] }, fetch: fetchAsBrowser, FormData })
+
+  const answer = () => elements.answer?.textContent as string
+  return {
+    cookies,
+    press: async (id: string) => { await elements[id]?.onclick(); return answer() },
+    submit: async (id: string, target: object) => { await elements[id]?.onsubmit({ target, preventDefault () {} }); return answer() }
+  }
+}
 
 /** What the programs of the README take for granted. */
 const surroundings = {
@@ -151,6 +222,8 @@ const surroundings = {
       } }
       const pool: { query<Row> (sql: string, values: unknown[]): Promise<{ rows: Row[] }> }
       function alarm (message: string): void
+      function userOfCallback (request: import('fastify').FastifyRequest): Promise<DbUser>
+      function mail (address: string, text: string): Promise<void>
       function emptyDatabase (): Promise<{ connect (): object, close (): void }>
       function myStore (connection: object): import('fastify-jwt-session').RevocationStore
     }
@@ -196,7 +269,7 @@ t.test('every TypeScript block of the README compiles', async (t) => {
       import type { Auth } from 'fastify-jwt-session'
       app.get('/typed', { onRequest: [app.requireClaims({ roles: 'admin' })] }, ({ auth }) => {
         const nullable: null extends typeof auth ? Auth : never = auth as Auth
-        const roles: string[] = nullable.claims.roles
+        const roles: string[] = nullable.user?.roles ?? nullable.claims.roles
         return roles
       })
       // @ts-expect-error the role is not a number

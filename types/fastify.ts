@@ -2,6 +2,7 @@ import type { Authenticate, AuthenticateOptions, RequireClaims } from './guards'
 import type { JwtSessionOptions } from './options'
 import type { Auth, JwtSession, RegisteredClaims } from './session'
 import type { SessionUser } from './users'
+import type { VerifyOnlyOptions } from './verify-only'
 
 /** What no other plugin looks like. */
 interface JwtSessionPlugin { readonly fastifyJwtSession: unknown, readonly requireClaims: RequireClaims }
@@ -29,6 +30,7 @@ declare module 'fastify' {
       plugin: JwtSessionPlugin | Promise<{ default: JwtSessionPlugin }>,
       options: JwtSessionOptions<User, Claims>
     ): T
+    (plugin: JwtSessionPlugin | Promise<{ default: JwtSessionPlugin }>, options: VerifyOnlyOptions): T
   }
 
   interface FastifyContextConfig {

@@ -37,7 +37,7 @@ export interface AuthenticateOptions {
  * `onRequest: [app.authenticate({ maxAge: '10m' })]`.
  *
  * Refuses with `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED`, `SESSION_REVOKED`, `REAUTHENTICATION_REQUIRED` (401),
- * `REQUEST_INVALID` (400) or `STORE_UNAVAILABLE` (503).
+ * `CSRF_FAILED` (403), `REQUEST_INVALID` (400) or `STORE_UNAVAILABLE` (503).
  * @throws `OPTION_INVALID`, when the route is declared, for requirements that contradict each other.
  */
 export interface Authenticate extends GuardHook {

@@ -1,4 +1,5 @@
 import type { FastifyContextConfig, FastifyRequest } from 'fastify'
+import type { SigningOptions } from './keys'
 import type { Awaitable, Duration, RegisteredClaims } from './session'
 import type { AuthorizationOptions, ChooseDelivery, CookieOptions, CsrfOptions, Delivery, TokenLocation } from './transport'
 import type { Passwords, SessionUser, UserLookup } from './users'
@@ -31,6 +32,25 @@ export interface ClaimsSchema<Claims> {
   readonly static: Claims
 }
 
+/** How many attempts to log in are allowed within a time. */
+export interface AttemptBudget {
+  /** How many: 1 to 100,000. */
+  attempts?: number
+  /** Within which time, counted from the first: 1 second to 1 day. */
+  window?: Duration
+}
+
+/** How guesses of passwords are slowed down. `false` counts nothing of a kind. */
+export interface ThrottleOptions {
+  /** For each username, known or not. A login that succeeds clears the count. @default { attempts: 20, window: '15m' } */
+  account?: AttemptBudget | false
+  /**
+   * For each address: `request.ip`, so Fastify's `trustProxy` decides what it is; of IPv6 the first 64 bits. A login that
+   * succeeds does not count. @default { attempts: 200, window: '15m' }
+   */
+  address?: AttemptBudget | false
+}
+
 /** For what a token is issued. */
 export interface ClaimsContext {
   /** The id of the session. */
@@ -41,17 +61,20 @@ export interface ClaimsContext {
   readonly request: FastifyRequest | undefined
 }
 
+/** Extra members of the header of access tokens: JSON, and none of those that say how a token is to be read (`alg`, `kid`, `crit` …). */
+export type HeaderFields = Readonly<Record<string, unknown>>
+
 /**
  * The options of the plugin. They are checked when it is registered: what is wrong is refused with `OPTION_INVALID` and a
  * message that says how to mend it, and so is an option that does not exist.
+ *
+ * `keys`: the first signs, all verify, each with its own algorithm only. Tokens name their key by `kid`.
  */
-export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> {
-  /**
-   * The HMAC secret (HS256), or a list of secrets: the first signs, all verify. To change the secret, put the new one in front
-   * and drop the old one when its sessions have ended. Shorter than 32 bytes, or known from documentation: refused
-   * (RFC 8725 section 3.5).
-   */
-  secret: Secret | readonly (Secret | undefined)[] | undefined
+export type JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> =
+  SigningOptions & SessionOptions<User, Claims>
+
+/** The options beside the keys. */
+export interface SessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> {
   /** Finds users. */
   userLookup: UserLookup<User>
   /**
@@ -70,7 +93,11 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
   accessToken?: {
     /** How long it lasts, at most as long as its session: 1 second to 1 day. @default '15m' */
     expiresIn?: Duration
+    /** Whether it says `nbf`, which is its `iat`. Nodes whose clocks differ need `clockTolerance` then. @default false */
+    nbf?: boolean
   }
+  /** Extra members of the header of access tokens, or a function that makes them. @default none */
+  header?: HeaderFields | ((user: User, context: ClaimsContext) => Awaitable<object>)
   /**
    * How far clocks may differ when `exp` and `nbf` are judged: 0 to 5 minutes. (`iat` is always allowed 5 seconds, as the
    * nodes of one application never agree to the second.)
@@ -86,8 +113,8 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
     /** How many live sessions a subject may have; a login beyond it ends the oldest. @default no limit */
     maxPerSubject?: number
     /**
-     * For stores without `watch` only: how late a node may notice what another one revoked, 100 milliseconds to 5 minutes.
-     * What a node revokes itself it knows at once. @default every request asks the store
+     * How late a node may notice what another one revoked, 100 milliseconds to 5 minutes. What a node revokes itself it knows at
+     * once. Refused with a store that has `watch`; pointless with one that answers at once. @default every request asks the store
      */
     maxStaleness?: Duration
   }
@@ -107,6 +134,11 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
   /** How passwords are hashed. @default bcryptPasswords() */
   passwords?: Passwords
   /**
+   * How many attempts `POST /login` allows before it answers `TOO_MANY_ATTEMPTS` (429). Attempts are counted before anything is
+   * looked up or hashed, in the Redis or PostgreSQL where sessions live, else in this process. `false` switches it off.
+   */
+  throttle?: ThrottleOptions | false
+  /**
    * Where the guards look for an access token, in order: `'header'` and `'cookie'`. The first place that has one decides; a
    * request whose places disagree is refused. `'cookie'` needs the package @fastify/cookie, and protects against forged
    * requests (CSRF). `'query'` and `'body'` are for single routes: `authenticate({ locations: ['query'] })`.
@@ -125,6 +157,13 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
   cookie?: CookieOptions
   /** How forged requests are told, when `locations` has `'cookie'`. */
   csrf?: CsrfOptions
+  /**
+   * How many verified access tokens are remembered, so that the signature of a token is checked once and not at every request:
+   * 1 to 1,000,000, about 2 KB each, or `false`. Expiry and session are judged at every request all the same, and a key that is retired
+   * takes its tokens with it. When it is full, one in 17 further tokens gets in, so make it as large as the number of tokens in use.
+   * @default 10000
+   */
+  tokenMemory?: number | false
   /**
    * Whether guards find the user for `request.auth`: `true` at every request, as `user`; `'lazy'` when `loadUser()` is called.
    * With `true`, a user who is gone or disabled is refused at once, and each guarded request asks `userLookup.findById`.
@@ -156,5 +195,7 @@ export interface JwtSessionOptions<User extends SessionUser = SessionUser, Claim
     register?: RouteOption
     /** `GET` lists the sessions of the subject, `DELETE` of `…/:id` ends one. @default false; '/sessions' when `true` */
     sessions?: RouteOption
+    /** The public keys, for those who verify tokens elsewhere. @default false; '/.well-known/jwks.json' when `true` */
+    jwks?: RouteOption
   }
 }

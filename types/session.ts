@@ -1,4 +1,6 @@
 import type { FastifyReply, FastifyRequest, JwtSessionTypes } from 'fastify'
+import type { KeyRing } from './keys'
+import type { OneTimeToken, OneTimeTokenClaims } from './one-time-token'
 import type { SessionRef } from './store'
 import type { TokenLocation } from './transport'
 import type { SessionUser } from './users'
@@ -41,6 +43,8 @@ export interface SessionState {
   readonly revokedAt?: number
   /** From where the session was opened. */
   readonly device: Device
+  /** What a one-time token is for. Absent for sessions. */
+  readonly purpose?: string
 }
 
 /** A live session, as `app.jwtSession.list` tells of it. Points in time are epoch seconds, with a fraction. */
@@ -76,6 +80,8 @@ export interface AccessTokenClaims {
   readonly gen: number
   /** Present on tokens that a login made, absent on those that a refresh made. */
   readonly fresh?: true
+  /** Present with `accessToken.nbf`. */
+  readonly nbf?: number
   readonly token_use: 'access'
   /** What a client of the cookie transport repeats in a header. Absent when no cookies are in use. */
   readonly csrf?: string
@@ -133,6 +139,20 @@ export interface SessionEventMap {
   'login.succeeded': SessionRef & { readonly device: Device }
   /** Credentials were refused. `username` is what the client sent: it may be a mistyped password, so think before you keep it. */
   'login.failed': { readonly username: string, readonly device: Device }
+  /**
+   * Credentials were not looked at, because there were too many attempts for this name or from this address; `retryAfter` is in
+   * seconds. `username` is what the client sent.
+   */
+  'login.throttled': {
+    readonly username: string
+    readonly device: Device
+    readonly scope: 'account' | 'address'
+    readonly retryAfter: number
+  }
+  /** A password hash was made anew and stored. */
+  'password.rehashed': { readonly subject: string }
+  /** A password hash that should be made anew could not be made or stored; the login stands. */
+  'rehash.failed': { readonly subject: string, readonly reason: string }
   /** A refresh was answered. `rotated` is false where the client got the current generation once more. */
   'refresh.succeeded': SessionRef & { readonly generation: number, readonly rotated: boolean }
   /** A refresh was refused. The session is named when the token was authentic. */
@@ -198,13 +218,31 @@ export interface JwtSession {
    * @throws `STORE_UNAVAILABLE`.
    */
   list (subject: string): Promise<Session[]>
+  /**
+   * Makes a token for one purpose that works once: a link to reset a password, or to confirm an address. No guard accepts it. It
+   * ends with `revokeAll` of its subject, and with the data of the store.
+   * @throws `OPTION_INVALID` for a purpose, a lifetime or claims that cannot be used, `STORE_UNAVAILABLE`.
+   */
+  issueOneTimeToken (token: OneTimeToken): Promise<string>
+  /**
+   * Uses a one-time token up. Of several calls with one token, one succeeds. Do it when the user acts (`POST`), not when the
+   * link is opened: mail scanners open links.
+   * @throws `TOKEN_INVALID` for one that is not for this purpose, was used or was revoked, `TOKEN_EXPIRED`,
+   * `STORE_UNAVAILABLE`: then the token may be used up.
+   */
+  consumeOneTimeToken (token: string, use: { purpose: string }): Promise<{ subject: string, claims: OneTimeTokenClaims }>
   /** What happens to sessions on this node. */
   readonly events: SessionEvents
+  /** The keys of this process, for live rotation. */
+  readonly keys: KeyRing
   /**
    * Makes the hash of a password that `userLookup` is to return as `passwordHash`.
-   * @throws `REQUEST_INVALID` when the password is empty, holds a NUL or is longer than the scheme reads (bcrypt: 72 bytes).
+   * @throws `REQUEST_INVALID` when the password is empty, holds a NUL or is longer than the scheme reads (bcrypt: 72 bytes); `BUSY`.
    */
   hashPassword (password: string): Promise<string>
-  /** Whether a password belongs to a hash. A malformed hash answers `false`, after the same work. */
+  /**
+   * Whether a password belongs to a hash. A malformed hash answers `false`, after the same work.
+   * @throws `BUSY`.
+   */
   verifyPassword (password: string, passwordHash: string): Promise<boolean>
 }

@@ -56,7 +56,7 @@ export interface RevocationStore {
   /** Optional. Deletes up to `limit` records that expired before `now` (epoch seconds). Stores with a TTL need none. */
   prune? (now: number, limit: number): Awaitable<number>
 
-  /** Optional. Called once, when the application closes. */
+  /** Optional. Called when an application closes. If several share the store, it must go on for the others; each closes its own watch. */
   close? (): Awaitable<void>
 }
 

@@ -40,6 +40,12 @@ export interface UserLookup<User extends SessionUser = SessionUser> {
    * An error with a `statusCode` from 400 to 499 is answered as it is; any other means that nobody could be asked (503).
    */
   create? (input: NewUser, request: FastifyRequest): Awaitable<User | null | undefined>
+  /**
+   * Optional. Keeps a hash that was made anew after a good login, because the stored one is older than what `passwords` makes
+   * today. It MUST write only where the stored hash still is `user.passwordHash`: a password that was changed in between must
+   * not come back. A rejection is logged; the login stands.
+   */
+  updatePasswordHash? (user: User, passwordHash: string): Awaitable<void>
 }
 
 /**
@@ -50,7 +56,20 @@ export interface UserLookup<User extends SessionUser = SessionUser> {
  */
 export interface Passwords {
   /** @throws `RangeError` for a password that the scheme would not read to its end. */
-  hash (password: string): Awaitable<string>
-  /** Whether the password belongs to the hash. A malformed hash, or a password that `hash` would refuse, belongs to none. */
-  verify (password: string, passwordHash: string): Awaitable<boolean>
+  hash (password: string, options?: PasswordsCall): Awaitable<string>
+  /**
+   * Whether the password belongs to the hash. A malformed hash, or a password that `hash` would refuse, belongs to none. A
+   * rejection means that nobody could tell, and becomes `BUSY` (503).
+   */
+  verify (password: string, passwordHash: string, options?: PasswordsCall): Awaitable<boolean>
+  /** Optional. Whether a hash is older than what `hash` makes today. Asked after a good login. */
+  needsRehash? (passwordHash: string): boolean
+  /** Optional. Called when an application that was registered with it closes; another one may still use it. */
+  close? (): Awaitable<void>
+}
+
+/** What a call of `Passwords` may bring. */
+export interface PasswordsCall {
+  /** Aborted when nobody waits for the answer any more. MAY be heeded, by rejecting. */
+  readonly signal?: AbortSignal | undefined
 }

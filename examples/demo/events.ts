@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify'
 import type { SessionEventMap } from 'fastify-jwt-session'
 
 const NAMES: (keyof SessionEventMap)[] = [
-  'login.succeeded', 'login.failed', 'refresh.succeeded', 'refresh.refused', 'refresh.recovered', 'session.reused', 'session.revoked', 'store.regressed'
+  'login.succeeded', 'login.failed', 'login.throttled', 'refresh.succeeded', 'refresh.refused', 'refresh.recovered', 'session.reused', 'session.revoked',
+  'store.regressed'
 ]
 
 /** What the page is told of an event. Not the username of a failed login, which may be a mistyped password, and no device. */

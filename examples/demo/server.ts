@@ -1,7 +1,6 @@
 // A page that shows what sessions do: `npm start` runs it. REDIS_URL or DATABASE_URL says where sessions live, else in memory.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import cookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -32,7 +31,6 @@ async function start (): Promise<void> {
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'" })
 
-  await app.register(cookie)
   await app.register(jwtSession, {
     secret: JWT_SECRET,
     userLookup,
@@ -41,6 +39,7 @@ async function start (): Promise<void> {
     // Short, so that one sees it run out.
     accessToken: { expiresIn: '60s' },
     session: { idleTimeout: '30m', absoluteTimeout: '8h', maxPerSubject: 10 },
+    throttle: { account: { attempts: 5, window: '1m' } },
     locations: ['header', 'cookie'],
     deliver: (request) => request.headers['x-demo-transport'] === 'cookie' ? 'cookie' : 'body',
     // Safari keeps no secure cookie of a page without TLS. An application has TLS, and leaves this out.

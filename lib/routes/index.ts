@@ -5,6 +5,7 @@ import type { TSchema } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifySchemaValidationError } from 'fastify'
 import { sessionError } from '../errors'
 import { documented } from '../openapi'
+import { jwksRoute } from './jwks'
 import { loginRoute } from './login'
 import { logoutRoute } from './logout'
 import { refreshRoute } from './refresh'
@@ -15,7 +16,7 @@ import type { Parts } from '../parts'
 /** Above every body that makes sense here. */
 const BODY_LIMIT = 16_384
 
-const makers = { login: loginRoute, refresh: refreshRoute, logout: logoutRoute, register: registerRoute, sessions: sessionsRoutes }
+const makers = { login: loginRoute, refresh: refreshRoute, logout: logoutRoute, register: registerRoute, sessions: sessionsRoutes, jwks: jwksRoute }
 
 /**
  * The routes, in a context of their own: whatever the host parses, coerces or adds, they read JSON, take it as it stands, and

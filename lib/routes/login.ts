@@ -1,7 +1,7 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { loginByCredentials } from '../credentials'
 import { isFromOwnPages } from '../csrf'
 import { deliver, tokenAnswers } from '../deliver'
-import { findByCredentials, login } from '../login'
 import { credentialsBody, errorAnswer } from '../schemas'
 import type { Parts } from '../parts'
 import type { RouteSettings } from '../route-options'
@@ -23,7 +23,14 @@ export function loginRoute (app: FastifyInstance, parts: Parts, { url, config, b
     // Another site could log its visitors in to an account of its own. It cannot send JSON unasked, so silence proves enough.
     if (delivery === 'cookie') isFromOwnPages(transport.csrf, request)
     const { [usernameField]: username, password } = request.body
-    const user = await findByCredentials(parts, username as string, password, request)
-    return deliver(settings, reply, await login(parts, user, request, delivery), delivery)
+    const credentials = { username: username as string, password, signal: hangUpOf(reply) }
+    return deliver(settings, reply, await loginByCredentials(parts, credentials, request, delivery), delivery)
   })
+}
+
+/** Aborted when the response is over: before it was sent, that means that nobody waits for it. */
+function hangUpOf (reply: FastifyReply): AbortSignal {
+  const over = new AbortController()
+  reply.raw.once('close', () => over.abort(new Error('The client is gone')))
+  return over.signal
 }

@@ -1,10 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { authorize, findToken } from '../access'
 import { now } from '../clock'
-import { refuseForgery } from '../csrf'
-import { isJson } from '../deliver'
+import { isJson, refuseForgery } from '../csrf'
 import { sessionError } from '../errors'
-import { authorizationHeader, emptyAnswer, errorAnswer, logoutBody } from '../schemas'
+import { emptyAnswer, errorAnswer, logoutBody, logoutHeaders } from '../schemas'
 import type { Parts } from '../parts'
 import type { RouteSettings } from '../route-options'
 import type { SessionRef } from '../../types'
@@ -23,7 +22,7 @@ export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config, 
     operationId: 'logout',
     tags: ['session'],
     security: [{ bearerAuth: [] }, ...(cookies === undefined ? [] : [{ accessCookie: [] }, { refreshCookie: [] }])],
-    headers: authorizationHeader,
+    headers: logoutHeaders(cookies && transport.csrf.header),
     body: logoutBody(bodySchema),
     response: { 204: emptyAnswer, '4xx': errorAnswer, '5xx': errorAnswer }
   }
@@ -47,21 +46,23 @@ export function logoutRoute (app: FastifyInstance, parts: Parts, { url, config, 
 /** The session that the tokens of a request name. A token that does not verify names none. */
 function namedSession (parts: Parts, request: FastifyRequest<{ Body?: Body | null }>): SessionRef {
   const { tokens, settings: { transport } } = parts
-  const found = findToken(parts, request)
+  const access = findToken(parts, request)
   const inBody = request.body?.refresh_token
   const inCookie = transport.cookies?.findRefresh(request)
+  if (inBody !== undefined && inCookie !== undefined && inBody !== inCookie) throw sessionError('REQUEST_INVALID', { token: true })
   const refreshToken = inBody ?? inCookie
-  if (found === undefined && refreshToken === undefined) throw sessionError('TOKEN_MISSING')
+  if (access === undefined && refreshToken === undefined) throw sessionError('TOKEN_MISSING')
 
-  const access = found && tokens.access.verify(found.token, now())
-  const refresh = refreshToken === undefined ? undefined : tokens.refresh.verify(refreshToken, now())
-  const claims = access?.claims ?? refresh?.claims
-  if (claims === undefined) throw sessionError('TOKEN_INVALID')
-  const isAmbiguous = inBody !== undefined && inCookie !== undefined && inBody !== inCookie
-  if (isAmbiguous || (access !== undefined && refresh !== undefined && access.claims.sid !== refresh.claims.sid)) {
-    throw sessionError('REQUEST_INVALID', { token: true })
-  }
   // Another site can make a browser send cookies, but neither a header of its choice nor a token that it does not know.
-  if (inBody === undefined && found?.location !== 'header') refuseForgery(transport.csrf, request, claims.csrf, isJson(request))
+  const isShown = inBody !== undefined || access?.location === 'header'
+  const named = [
+    { claims: access && tokens.access.verify(access.token, now())?.claims, isShown: access?.location === 'header' },
+    { claims: refreshToken === undefined ? undefined : tokens.refresh.verify(refreshToken, now())?.claims, isShown: inBody !== undefined }
+  ].filter(({ claims }) => claims !== undefined)
+  // A bad token that was shown never falls through to a good cookie.
+  const claims = named.find((one) => one.isShown === isShown)?.claims
+  if (claims === undefined) throw sessionError('TOKEN_INVALID')
+  if (named.some((one) => one.claims?.sid !== claims.sid)) throw sessionError('REQUEST_INVALID', { token: true })
+  if (!isShown) refuseForgery(transport.csrf, request, claims.csrf, isJson(request))
   return { id: claims.sid, subject: claims.sub }
 }

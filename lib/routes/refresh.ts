@@ -2,19 +2,20 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { deliver, tokenAnswers } from '../deliver'
 import { isSessionError, sessionError } from '../errors'
 import { refresh } from '../refresh'
-import { errorAnswer, refreshBody } from '../schemas'
+import { csrfHeader, errorAnswer, refreshBody } from '../schemas'
 import type { Parts } from '../parts'
 import type { RouteSettings } from '../route-options'
 
 /** `POST /refresh`: a refresh token for new tokens (RFC 6749 section 6). */
 export function refreshRoute (app: FastifyInstance, parts: Parts, { url, config, bodySchema }: RouteSettings): void {
   const { settings } = parts
-  const { cookies } = settings.transport
+  const { cookies, csrf } = settings.transport
   const schema = {
     summary: 'Renew the tokens of a session',
     operationId: 'refresh',
     tags: ['session'],
     security: cookies === undefined ? [] : [{}, { refreshCookie: [] }],
+    ...(cookies === undefined ? {} : { headers: csrfHeader(csrf.header) }),
     body: refreshBody(cookies !== undefined, bodySchema),
     response: { 200: tokenAnswers(settings), '4xx': errorAnswer, '5xx': errorAnswer }
   }

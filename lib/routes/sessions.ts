@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { sessionError } from '../errors'
 import { authenticate } from '../hooks'
-import { emptyAnswer, errorAnswer, sessionParams, sessionsAnswer } from '../schemas'
+import { csrfHeader, emptyAnswer, errorAnswer, sessionParams, sessionsAnswer } from '../schemas'
 import type { Parts } from '../parts'
 import type { RouteSettings } from '../route-options'
 import type { Session } from '../../types'
@@ -21,7 +21,8 @@ export function sessionsRoutes (app: FastifyInstance, { sessions, settings: { tr
     return list.map((session) => presented(session, auth.sessionId))
   })
 
-  const endSchema = { summary: 'End a session', operationId: 'endSession', ...common, params: sessionParams, response: { 204: emptyAnswer, ...failures } }
+  const headers = transport.cookies && { headers: csrfHeader(transport.csrf.header) }
+  const endSchema = { summary: 'End a session', operationId: 'endSession', ...common, ...headers, params: sessionParams, response: { 204: emptyAnswer, ...failures } }
   app.delete<{ Params: { id: string } }>(`${url}/:id`, { schema: endSchema, config, onRequest }, async ({ auth, params: { id } }, reply) => {
     if (!await sessions.revoke({ id, subject: auth.subject }, 'logout')) throw sessionError('SESSION_NOT_FOUND')
     if (id === auth.sessionId) transport.cookies?.clear(reply)

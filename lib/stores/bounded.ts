@@ -1,6 +1,7 @@
 import { isPromise } from '../awaitable'
 import { sessionError } from '../errors'
-import type { Awaitable, RevocationStore, SessionRecord } from '../../types'
+import { isRecord } from '../record'
+import type { Awaitable, RevocationStore } from '../../types'
 
 /** The calls of a store that sessions are made of. */
 export type BoundedStore = Pick<RevocationStore, 'read' | 'write' | 'list'>
@@ -39,24 +40,14 @@ export function boundedStore (store: RevocationStore, timeout: number, tell: (ca
   }
 }
 
-function within<T> (answer: Promise<T>, timeout: number): Promise<T> {
+/** An answer, if it comes in time. */
+export function within<T> (answer: Promise<T>, timeout: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`The store did not answer within ${timeout} s`)), timeout * 1000)
     answer.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }
 
-/** What is compared with something: undefined is never greater, and would make a session last for ever. */
 function areRecords (answer: unknown): boolean {
-  return Array.isArray(answer) && answer.every((record: SessionRecord | null | undefined) =>
-    typeof record?.id === 'string' &&
-    typeof record.subject === 'string' &&
-    typeof record.revoked === 'boolean' &&
-    Number.isFinite(record.revision) &&
-    Number.isFinite(record.expiresAt) &&
-    Number.isFinite(record.state?.generation) &&
-    Number.isFinite(record.state.rotatedAt) &&
-    Number.isFinite(record.state.idleExpiresAt) &&
-    Number.isFinite(record.state.authTime) &&
-    Number.isFinite(record.state.createdAt))
+  return Array.isArray(answer) && answer.every(isRecord)
 }

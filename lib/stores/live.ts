@@ -27,6 +27,8 @@ export interface LiveSessions {
   fence (id: string): void
   /** Remembers that a session is revoked, for good. */
   bury (id: string): void
+  /** Whether it is remembered that a session is revoked, whatever the store says now. */
+  isBuried (id: string): boolean
   close (): Awaitable<void>
 }
 
@@ -74,12 +76,18 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   let stopBeat = (): void => {}
   let answersAtOnce = store.watch === undefined
 
-  const isTrusted = (): boolean => subscription !== null && timing.steady() < leaseEnd && timing.now() < leaseWallEnd
+  const isTrusted = (steady: number, now: number): boolean => subscription !== null && steady < leaseEnd && now < leaseWallEnd
+
+  function isBuried (id: string): boolean {
+    const until = dead.get(id)
+    return until !== undefined && until > timing.now()
+  }
 
   function remembered ({ id, subject }: SessionRef): SessionRecord | undefined {
     const entry = hot.get(id)
-    if (entry === undefined || !isTrusted()) return undefined
-    return entry.record.subject === subject && timing.steady() < entry.until && isLive(entry.record, timing.now()) ? entry.record : undefined
+    if (entry === undefined || entry.record.subject !== subject) return undefined
+    const [steady, now] = [timing.steady(), timing.now()]
+    return isTrusted(steady, now) && steady < entry.until && isLive(entry.record, now) ? entry.record : undefined
   }
 
   function remember (record: SessionRecord, until: number): void {
@@ -207,10 +215,10 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
 
   return {
     bury,
+    isBuried,
 
     find (ref) {
-      const until = dead.get(ref.id)
-      if (until !== undefined && until > timing.now()) return undefined
+      if (isBuried(ref.id)) return undefined
       const known = remembered(ref)
       if (known !== undefined) return known
       if (answersAtOnce) {

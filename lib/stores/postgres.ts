@@ -1,8 +1,12 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { now } from '../clock'
 import { optionInvalid } from '../errors'
-import { encodeRevoked, watchChannel } from './postgres-link'
+import { LIMITER, type CountingStore } from '../limiter'
+import { isRecord } from '../record'
+import { countersTable, postgresLimiter } from './postgres-limiter'
+import { encodeRevoked, subscriberOf } from './postgres-link'
 import { acceptPool, opener, type PostgresClient, type PostgresClientConfig, type PostgresPool, type PostgresResult } from './postgres-pool'
+import { keepSubscribed } from './subscription'
 import type { Awaitable, RevocationStore, SessionRecord } from '../../types'
 
 export type { PostgresClient, PostgresClientConfig, PostgresPool, PostgresQuery, PostgresResult } from './postgres-pool'
@@ -24,7 +28,7 @@ export interface PostgresStoreOptions {
 }
 
 /** Sessions in PostgreSQL. */
-export interface PostgresStore extends Required<RevocationStore> {
+export interface PostgresStore extends Required<Omit<RevocationStore, 'close'>> {
   /**
    * Makes the table and its indexes where they are missing. Safe to call again, and by several nodes at once.
    * @throws what the server says, when the role may not create tables.
@@ -60,23 +64,33 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
   const { schema, table, channel, listen } = readOptions(options)
   const qualified = (name: string) => schema === undefined ? `"${name}"` : `"${schema}"."${name}"`
   const place = qualified(table)
-  const open = opener(pool, listen)
-  const watches = new Set<{ close (): Promise<void> }>()
+  const counters = `${table}_attempts`
+  const subscriber = subscriberOf(opener(pool, listen))
+  let isTold = false
 
   async function ask (text: string, values: unknown[], timeout = QUERY_TIMEOUT_MS): Promise<PostgresResult> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await pool.query({ text, values, query_timeout: timeout })
       } catch (error) {
-        const { code } = error as { code?: string }
+        const { code, message } = error as { code?: string, message: string }
         if (code === '42P01') {
-          const message = `The table ${place} does not exist: call migrate() of the store before the application starts, or run its SQL`
-          throw new Error(message, { cause: error })
+          throw new Error(`${message}: call migrate() of the store before the application starts, or run its SQL`, { cause: error })
         }
         if (attempt === ATTEMPTS || !TRANSIENT.has(code as string)) throw error
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 5 * attempt))
       }
     }
+  }
+
+  /** What cannot be read counts as absent, which ends that session and no other. */
+  function recordsIn (rows: any[]): SessionRecord[] {
+    const records = rows.map(recordOf).filter(isRecord)
+    if (records.length < rows.length && !isTold) {
+      isTold = true
+      process.emitWarning(`fastify-jwt-session: postgresStore: ${place} holds something that is no record of a session. What is no record counts as revoked; this is said once`)
+    }
+    return records
   }
 
   const insert = `insert into ${place} (id, subject, revision, expires_at, revoked, state)
@@ -96,13 +110,14 @@ export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions
 ) with (fillfactor = 80);
 create index if not exists "${indexes[0]}" on ${place} (subject);
 create index if not exists "${indexes[1]}" on ${place} (expires_at);
-`
+${countersTable(qualified(counters))}`
 
-  return {
+  const store: PostgresStore & CountingStore = {
+    [LIMITER]: postgresLimiter(ask, counters, schema),
     migration,
 
     async migrate () {
-      const names = [table, ...indexes].map(qualified)
+      const names = [table, ...indexes, counters].map(qualified)
       const { rowCount } = await pool.query({
         text: 'select from unnest($1::text[]) as name where to_regclass(name) is null', values: [names]
       })
@@ -116,7 +131,7 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
       const ids = refs.filter(({ id, subject }) => canKeep(id) && canKeep(subject)).map(({ id }) => id)
       if (ids.length === 0) return []
       const { rows } = await ask(`select ${COLUMNS} from ${place} where id = any($1::text[])`, [ids])
-      return rows.map(recordOf)
+      return recordsIn(rows)
     },
 
     async write ({ id, subject, revision, expiresAt, revoked, state }, expected) {
@@ -136,20 +151,13 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
       if (!canKeep(subject)) return []
       const text = `select ${COLUMNS} from ${place} where subject = $1 and not revoked and expires_at > $2`
       const { rows } = await ask(text, [subject, now()])
-      return rows.map(recordOf)
+      return recordsIn(rows)
     },
 
     watch (on) {
-      const publish = (payload: string) => ask('select pg_notify($1, $2)', [channel, payload])
-      const link = watchChannel({ channel, open, publish }, on)
-      const watch = {
-        close () {
-          watches.delete(watch)
-          return link.close()
-        }
-      }
-      watches.add(watch)
-      return watch
+      // PostgreSQL delivers notifications in the order of their commits, whatever their channels are, so an echo overtakes nothing.
+      const publish = (to: string, message: string) => ask('select pg_notify($1, $2)', [to, message])
+      return keepSubscribed({ channel, echoChannel: randomUUID(), subscriber, publish }, on)
     },
 
     async prune (before, limit) {
@@ -158,13 +166,13 @@ create index if not exists "${indexes[1]}" on ${place} (expires_at);
           select id from ${place} where (select mine from turn) and expires_at < $1 order by expires_at limit $2 for update skip locked
         )
         delete from ${place} where id in (select id from doomed)`, [before, limit, `${channel}:prune`], PRUNE_TIMEOUT_MS)
-      return Number(rowCount)
-    },
-
-    async close () {
-      await Promise.all(Array.from(watches, (watch) => watch.close()))
+      const { rowCount: forgotten } = await ask(`delete from ${qualified(counters)} where key in (
+          select key from ${qualified(counters)} where expire < $1 limit $2 for update skip locked
+        )`, [Math.floor(before * 1000), limit], PRUNE_TIMEOUT_MS)
+      return Math.max(Number(rowCount), Number(forgotten))
     }
   }
+  return store
 }
 
 function readOptions (options: PostgresStoreOptions) {

@@ -1,4 +1,5 @@
 import { optionInvalid } from '../errors'
+import type { Subscriber } from './subscription'
 
 /** What is used of an ioredis client. */
 export interface IoredisClient {
@@ -51,17 +52,6 @@ export interface NodeRedisCluster {
 /** A client that `redisStore` takes: of ioredis or node-redis, for a single server, Sentinel (ioredis) or a cluster. */
 export type RedisClient = IoredisClient | IoredisCluster | NodeRedisClient | NodeRedisCluster
 
-/** Called with each message. */
-export type OnMessage = (channel: string, message: string) => void
-
-/** A connection for messages alone, which never mends itself: when it breaks, it is replaced. */
-export interface Subscriber {
-  /** Connects and subscribes. */
-  open (channels: string[], onMessage: OnMessage): Promise<unknown>
-  /** Drops the socket at once, without waiting for the other side. */
-  destroy (): void
-}
-
 /** One face for all clients. */
 export interface RedisConnection {
   /** Why no command can be sent now, if so. */
@@ -74,7 +64,8 @@ export interface RedisConnection {
   subscriber? (onTrouble: (reason: unknown) => void): Subscriber
 }
 
-const CONNECT_TIMEOUT_MS = 4000
+/** Less than an attempt to subscribe may take. */
+const CONNECT_TIMEOUT_MS = 2500
 
 /**
  * Recognizes a client by what it can do.

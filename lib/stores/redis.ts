@@ -1,9 +1,12 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { now } from '../clock'
 import { optionInvalid } from '../errors'
 import { freezeDeep } from '../frozen'
+import { LIMITER, type CountingStore } from '../limiter'
+import { isRecord } from '../record'
 import { redisConnection, type RedisClient, type RedisConnection } from './redis-client'
-import { watchChannel } from './redis-watch'
+import { redisLimiter } from './redis-limiter'
+import { keepSubscribed } from './subscription'
 import type { RevocationStore, SessionRecord, SessionState } from '../../types'
 
 export type { RedisClient }
@@ -17,7 +20,7 @@ export interface RedisStoreOptions {
   readonly prefix?: string
   /** Whether the eviction policy of the server is looked at once, at the first use. Default: `true`. */
   readonly checkServer?: boolean
-  /** Told in one sentence what endangers the sessions. Default: `process.emitWarning`. */
+  /** Told what endangers the sessions. Default: `process.emitWarning`. */
   readonly onWarning?: (message: string) => void
   /**
    * How many replicas have to know of a revocation, and for how many milliseconds they are waited for; the commands of this
@@ -28,11 +31,11 @@ export interface RedisStoreOptions {
   readonly waitReplicas?: { readonly count: number, readonly timeoutMs: number }
 }
 
-/** The revision that a field holds. One that cannot be read equals no expected one. */
+/** The revision that a field holds. One that cannot be read equals no expected one, so that nothing is written over it. */
 const COMPARE = `
 local current = redis.call('HGET', KEYS[1], ARGV[1])
 local revision = '0'
-if current then revision = string.match(current, '^%[(%d+),') end
+if current then revision = string.match(current, '^%[([1-9]%d*),') end
 if revision ~= ARGV[2] then return 0 end
 `
 
@@ -76,6 +79,7 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
   const { subscriber } = connection
   const channel = `${prefix}revoked`
   let isChecked = !checkServer
+  let isTold = false
 
   const keyOf = (subject: string): string => `${prefix}u:${escape(subject)}`
 
@@ -113,15 +117,28 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
     return true
   }
 
-  const store: RevocationStore = {
+  /** What cannot be read counts as absent, which ends that session and no other. */
+  function recordsIn (subject: string, fields: readonly (readonly [field: unknown, value: unknown])[]): SessionRecord[] {
+    const records = fields.map(([field, value]) => unpack(field, subject, value)).filter((record) => record !== undefined)
+    if (records.length < fields.length && !isTold) {
+      isTold = true
+      warn(`${keyOf(subject)} holds something that is no record of a session. What is no record counts as revoked; this is said once`)
+    }
+    return records
+  }
+
+  const store: RevocationStore & CountingStore = {
+    [LIMITER]: redisLimiter(send, prefix),
+
     async read (refs) {
       const wanted = new Map<string, Set<string>>()
       for (const { id, subject } of refs) wanted.set(subject, (wanted.get(subject) ?? new Set()).add(id))
       const found = await Promise.all(Array.from(wanted, async ([subject, ids]) => {
-        const values = await send(keyOf(subject), 'HMGET', keyOf(subject), ...Array.from(ids, escape)) as unknown[]
-        return Array.from(ids, (id, index) => values[index] === null ? [] : [unpack(id, subject, values[index])])
+        const fields = Array.from(ids, escape)
+        const values = await send(keyOf(subject), 'HMGET', keyOf(subject), ...fields) as unknown[]
+        return recordsIn(subject, fields.map((field, index) => [field, values[index]] as const).filter(([, value]) => value !== null))
       }))
-      return found.flat(2)
+      return found.flat()
     },
 
     write (record, expected) {
@@ -134,14 +151,14 @@ export function redisStore (client: RedisClient, options: RedisStoreOptions = {}
 
     async list (subject) {
       const reply = await run(LIST, keyOf(subject)) as unknown[]
-      return Array.from({ length: reply.length / 2 }, (_, index) => unpack(unescape(reply[2 * index]), subject, reply[2 * index + 1]))
+      return recordsIn(subject, Array.from({ length: reply.length / 2 }, (_, index) => [reply[2 * index], reply[2 * index + 1]]))
         .filter(({ expiresAt }) => expiresAt > now())
     }
   }
   if (subscriber === undefined) return store
 
   const publish = (to: string, message: string): Promise<unknown> => send(undefined, 'PUBLISH', to, message)
-  return { ...store, watch: (on) => watchChannel({ channel, subscriber, publish }, on) }
+  return { ...store, watch: (on) => keepSubscribed({ channel, echoChannel: `${channel}:${randomUUID()}`, subscriber, publish }, on) }
 }
 
 /** The revocation stands on this server; looking again would call that enough. */
@@ -171,9 +188,15 @@ function pack ({ revision, expiresAt, state }: SessionRecord): string {
   return JSON.stringify([revision, expiresAt, state])
 }
 
-function unpack (id: string, subject: string, value: unknown): SessionRecord {
-  const [revision, expiresAt, state] = JSON.parse(String(value)) as [number, number, SessionState]
-  return freezeDeep({ id, subject, revision, expiresAt, revoked: false, state })
+/** A record whose revision the scripts can read, or undefined. */
+function unpack (field: unknown, subject: string, value: unknown): SessionRecord | undefined {
+  try {
+    const [revision, expiresAt, state] = JSON.parse(String(value)) as [number, number, SessionState]
+    const record = { id: unescape(field), subject, revision, expiresAt, revoked: false, state }
+    return isRecord(record) && String(value).startsWith(`[${revision},`) ? freezeDeep(record) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Servers whose sessions may be evicted are told of; servers that do not say are left in peace. */

@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply } from 'fastify'
 import { optionInvalid, sessionError } from '../errors'
 import type { GuardRequest, TokenAnswer } from '../../types'
 
@@ -16,10 +16,13 @@ export interface CookieSettings {
 }
 
 /** The part of @fastify/cookie that is used. */
-export type Serialize = (name: string, value: string, attributes: object) => string
+export type CookiePlugin = FastifyPluginCallback<{ hook: false }>
+type Serialize = (name: string, value: string, attributes: object) => string
 
 /** Tokens in cookies that no script can read. */
 export interface CookieTransport {
+  /** To be awaited before the first cookie is written. */
+  prepare (app: FastifyInstance): Promise<void>
   /** @throws `REQUEST_INVALID` when the request has several of different value. */
   findAccess (request: GuardRequest): string | undefined
   /** @throws `REQUEST_INVALID` when the request has several of different value. */
@@ -32,9 +35,10 @@ export interface CookieTransport {
   readonly securitySchemes: Readonly<Record<'accessCookie' | 'refreshCookie', object>>
 }
 
-export function cookieTransport (settings: CookieSettings, serialize: Serialize): CookieTransport {
+export function cookieTransport (settings: CookieSettings, plugin: CookiePlugin): CookieTransport {
   const { accessName, refreshName, refreshPaths, sameSite, secure, domain, persistent } = settings
   const common = { httpOnly: true, secure, sameSite, ...(domain === undefined ? {} : { domain }) }
+  let serialize: Serialize
 
   function write (reply: FastifyReply, name: string, value: string, path: string, maxAge: number): void {
     const lifetime = persistent || maxAge === 0 ? { maxAge } : {}
@@ -47,10 +51,19 @@ export function cookieTransport (settings: CookieSettings, serialize: Serialize)
   }
 
   return {
+    async prepare (app) {
+      // It cannot serialize before it is registered: out of sight of the host, unless the host has it already.
+      await app.register(async (hidden) => {
+        if (!hidden.hasDecorator('serializeCookie')) await hidden.register(plugin, { hook: false })
+        serialize = (hidden as unknown as { serializeCookie: Serialize }).serializeCookie
+      })
+    },
+
     securitySchemes: {
       accessCookie: { type: 'apiKey', in: 'cookie', name: accessName },
       refreshCookie: { type: 'apiKey', in: 'cookie', name: refreshName }
     },
+
     findAccess: ({ headers }) => valueOf(headers.cookie, accessName),
     findRefresh: ({ headers }) => valueOf(headers.cookie, refreshName),
 
@@ -74,10 +87,10 @@ export function cookieTransport (settings: CookieSettings, serialize: Serialize)
 function valueOf (header: string | string[] | undefined, name: string): string | undefined {
   if (typeof header !== 'string') return undefined
   let found: string | undefined
-  for (const pair of header.split(';')) {
-    const end = pair.indexOf('=')
-    if (end < 0 || pair.slice(0, end).trim() !== name) continue
-    const value = pair.slice(end + 1).trim()
+  // Nothing is trimmed: a name with a blank of some kind in front is not bound by what browsers promise of `__Host-`.
+  for (const pair of header.split(/; ?/)) {
+    if (!pair.startsWith(`${name}=`)) continue
+    const value = pair.slice(name.length + 1)
     if (found !== undefined && found !== value) throw sessionError('REQUEST_INVALID', { token: true })
     found = value
   }

@@ -3,7 +3,8 @@ import type { GuardRequest } from '../../types'
 
 /** Finds the access token in a header, behind one of the schemes (RFC 6750 section 2.1). */
 export function headerLocation (name: string, schemes: readonly string[]): (request: GuardRequest) => string | undefined {
-  const announced = schemes.filter((scheme) => scheme !== '').map((scheme) => scheme.toLowerCase())
+  // Longer ones first, as one may begin with another.
+  const announced = schemes.filter((scheme) => scheme !== '').map((scheme) => scheme.toLowerCase()).sort((one, other) => other.length - one.length)
   const isBare = announced.length < schemes.length
 
   return ({ headers, raw }) => {

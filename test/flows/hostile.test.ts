@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import jwtSession, { bcryptPasswords, memoryStore } from '../../lib'
-import { buildApp, lookupIn, makeUsers, plainPasswords, SECRET, type TestApp } from '../support/app'
+import { buildApp, lookupIn, makeUsers, plainPasswords, SECRET, type TestApp, type TestUser } from '../support/app'
 import { stopClock } from '../support/clock'
 import { forge, mac, parse, reforge, seal, segment, withMember } from '../support/forge'
 
@@ -704,14 +704,21 @@ t.test('D: login', async (t) => {
   for (const [name, password] of Object.entries(secrets)) users.set(name, { id: `user-${name}`, passwordHash: await bcrypt.hash(password, 4), roles: [] })
   // A plain object answers to names that nobody gave it, as the lookups of many applications do.
   const table = Object.fromEntries(users)
-  const server = await serve(t, {
-    passwords: bcryptPasswords({ cost: 8 }),
-    userLookup: { findByUsername: (username) => table[username], findById: (id) => Object.values(table).find((user) => user.id === id) },
-    claims: ({ roles }) => ({ roles })
+  const plainTable = Object.fromEntries(Array.from(makeUsers(), ([name, user]) => [name, { ...user, roles: [] }]))
+  const passwords = bcryptPasswords({ cost: 8 })
+  // A thread takes its time to start from TypeScript, and a registration has ten seconds.
+  await passwords.hash('to start the first thread')
+  const lookupOf = (table: Record<string, TestUser>): jwtSession.UserLookup<TestUser> =>
+    ({ findByUsername: (username) => table[username], findById: (id) => Object.values(table).find((user) => user.id === id) })
+  const server = await serve(t, { passwords, throttle: false, userLookup: lookupOf(table), claims: ({ roles }) => ({ roles }) })
+  // What does not look at passwords needs no hashes.
+  const quick = await serve(t, { throttle: false, userLookup: lookupOf(plainTable) })
+  const requestsTo = ({ post, request }: Served) => ({
+    login: async (username: unknown, password: unknown, more: object = {}): Promise<HttpAnswer> => await post('/login', { username, password, ...more }),
+    post: async (body: string | Buffer | undefined, type = 'application/json'): Promise<HttpAnswer> =>
+      await request('POST', '/login', type === '' ? {} : { 'content-type': type }, body)
   })
-  const login = async (username: unknown, password: unknown, more: object = {}): Promise<HttpAnswer> => await server.post('/login', { username, password, ...more })
-  const post = async (body: string | Buffer | undefined, type = 'application/json'): Promise<HttpAnswer> =>
-    await server.request('POST', '/login', type === '' ? {} : { 'content-type': type }, body)
+  const { login } = requestsTo(server)
   const credentials = JSON.stringify({ username: 'alice', password: 'wonderland' })
   const denied = { code: 'INVALID_CREDENTIALS', challenge: 'Bearer' }
 
@@ -733,7 +740,80 @@ t.test('D: login', async (t) => {
     for (const [name] of odd) t.same(faultsOf(await login(name, 'undefined'), denied), [])
   })
 
+  t.test('D3: throttling does not tell known from unknown names', async (t) => {
+    const server = await serve(t, { throttle: { account: { attempts: 3 } } })
+    const told = async (username: string): Promise<object[]> => {
+      const answers: object[] = []
+      for (let attempt = 0; attempt < 6; attempt++) {
+        const { status, body, headers } = await server.post('/login', { username, password: 'wrong' })
+        answers.push({ status, body, headers: { ...headers, date: '', 'retry-after': Number(headers['retry-after']) > 890 } })
+      }
+      return answers
+    }
+    const known = await told('alice')
+    t.match(known, [{ status: 401 }, { status: 401 }, { status: 401 }, { status: 429 }, { status: 429 }, { status: 429 }])
+    t.same(await told('nobody'), known)
+    t.same(await told('__proto__'), known)
+  })
+
+  t.test('D4: after a few failures for one account the answer is 429 with the time to wait, also for the right password', async (t) => {
+    const clock = stopClock(t)
+    const server = await serve(t)
+    const guess = async (password: string): Promise<HttpAnswer> => await server.post('/login', { username: 'alice', password })
+    const answers: HttpAnswer[] = []
+    for (let attempt = 0; attempt < 101; attempt++) answers.push(await guess(`guess ${attempt}`))
+    t.same(answers.map(({ status }) => status), answers.map((_, index) => index < 20 ? 401 : 429))
+    for (const answer of [answers[20], answers[100], await guess('wonderland')]) {
+      t.same(faultsOf(answer as HttpAnswer, { status: 429, code: 'TOO_MANY_ATTEMPTS', challenge: undefined }), [])
+      t.equal(answer?.headers['retry-after'], '900')
+    }
+    clock.advance(900)
+    t.equal((await guess('wonderland')).status, 200)
+  })
+
+  t.test('D5: no header gives an address a new budget, unless the application trusts its proxy; IPv6 is counted by 64 bits', async (t) => {
+    const attempts = async ({ app }: TestApp, headers: Record<string, string>[]): Promise<number[]> => {
+      const answers = await Promise.all(headers.map(async (each, index) =>
+        await app.inject({ method: 'POST', url: '/login', headers: each, payload: { username: `name ${index}`, password: 'wrong' } })))
+      return answers.map(({ statusCode }) => statusCode)
+    }
+    const throttle = { address: { attempts: 2 } }
+    const names = ['x-forwarded-for', 'x-real-ip', 'forwarded', 'cf-connecting-ip', 'true-client-ip', 'x-client-ip', 'x-cluster-client-ip', 'client-ip', 'via', 'host', 'origin', 'user-agent', 'cookie']
+    const distrustful = await buildApp(t, { throttle })
+    const statuses = await attempts(distrustful, names.map((name, index) => ({ [name]: name === 'forwarded' ? `for=192.0.2.${index}` : `192.0.2.${index}` })))
+    t.same(statuses.sort(), [401, 401, ...names.slice(2).map(() => 429)])
+
+    const trusting = await buildApp(t, { throttle }, { trustProxy: true })
+    const from = async (...addresses: string[]): Promise<number[]> => await attempts(trusting, addresses.map((address) => ({ 'x-forwarded-for': address })))
+    t.same(await from('192.0.2.1', '192.0.2.2', '192.0.2.1', '192.0.2.1', '::ffff:192.0.2.2', '192.0.2.2'), [401, 401, 401, 429, 401, 429])
+    t.same(await from('2001:db8::1', '2001:db8::2', '2001:db8::3', '2001:db8:0:1::1'), [401, 401, 429, 401])
+  })
+
+  t.test('D6: of 1,000 parallel guesses on one account no more than the budget is hashed', async (t) => {
+    let verified = 0
+    const server = await serve(t, { passwords: { ...plainPasswords, verify: async () => { verified++; await new Promise((resolve) => setTimeout(resolve, 5)); return false } } })
+    const guesses = Array.from({ length: 1000 }, async (_, index) => (await server.post('/login', { username: 'alice', password: `guess ${index}` })).status)
+    const statuses = await Promise.all(guesses)
+    t.equal(verified, 20)
+    t.equal(statuses.filter((status) => status === 401).length, 20)
+    t.equal(statuses.filter((status) => status === 429).length, 980)
+  })
+
+  t.test('D7: an account under attack locks out no other from the same address, and ends no session', async (t) => {
+    const server = await serve(t)
+    const { access_token: token, refresh_token: refreshToken } = await server.client.login()
+    await Promise.all(Array.from({ length: 500 }, async () => await server.post('/login', { username: 'alice', password: 'wrong' })))
+    t.equal((await server.post('/login', { username: 'alice', password: 'wonderland' })).status, 429)
+    t.equal((await server.me(token)).status, 200)
+    const { json } = await server.refresh(refreshToken)
+    const renewed = json as jwtSession.TokenAnswer
+    t.equal((await server.me(renewed.access_token)).status, 200)
+    t.equal((await server.post('/login', { username: 'bob', password: 'builder' })).status, 200)
+    t.equal((await server.post('/logout', undefined, renewed.access_token)).status, 204)
+  })
+
   t.test('D8: credentials that are not strings are malformed', async (t) => {
+    const { login, post } = requestsTo(quick)
     const values: unknown[] = [
       null, undefined, 0, 1, true, [], ['alice'], [['alice']], {}, { $ne: null }, { $gt: '' }, { $regex: '.*' }, { toString: 'alice' }, { length: 5 }, { password: 1 }, { toString: { $ne: 1 } }, '', '\0', 'alice\0',
       'x'.repeat(1025)
@@ -744,6 +824,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D9: bodies that are empty, malformed or no objects are malformed', async (t) => {
+    const { post } = requestsTo(quick)
     const bodies = [
       undefined, '', ' ', '{', '}', '{}', '[]', 'null', 'true', '0', '"x"', '""', 'undefined', 'NaN', '{"username"}', '{"username":}', "{'username':'alice'}", '{"username":"alice"}', '{"password":"wonderland"}', `[${credentials}]`,
       `${credentials}x`, `${credentials}${credentials}`, `${credentials},`, credentials.slice(0, -1), JSON.stringify(credentials), credentials.replace('}', ',}'), `/**/${credentials}`, '\0', 'username=alice&password=wonderland',
@@ -752,13 +833,14 @@ t.test('D: login', async (t) => {
     const answers = await Promise.all(bodies.map(async (body) => await post(body)))
     t.same(answers.flatMap(({ status, code }, index) => status === 400 && (code === 'REQUEST_INVALID' || Buffer.isBuffer(bodies[index])) ? [] : [`${String(bodies[index])}: ${status} ${code}`]), [])
     t.equal((await post(undefined, '')).status, 400, 'no body at all')
-    const short = await server.raw(`POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nConnection: close\r\n\r\n${credentials}`)
+    const short = await quick.raw(`POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nConnection: close\r\n\r\n${credentials}`)
     t.equal(short.status, 400, 'a length that cuts the body')
-    const smuggled = await server.raw('POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n')
+    const smuggled = await quick.raw('POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n')
     t.equal(smuggled.status, 400, 'two lengths')
   })
 
   t.test('D10: only application/json is read', async (t) => {
+    const { post } = requestsTo(quick)
     for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON', 'application/json;charset=UTF-8']) t.equal((await post(credentials, type)).status, 200, type)
     const types = [
       '', 'text/plain', 'text/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/octet-stream', 'application/xml', 'application/jsonx', 'application/json5', 'application/ld+json',
@@ -775,7 +857,7 @@ t.test('D: login', async (t) => {
       const answer = await post('{"username":["alice"],"password":["wonderland"]}', type)
       t.ok([400, 415].includes(answer.status), `${type}: ${answer.status}`)
     }
-    t.equal((await server.request('POST', '/login', { 'content-type': 'application/x-www-form-urlencoded' }, 'username=alice&password=wonderland')).status, 415)
+    t.equal((await quick.request('POST', '/login', { 'content-type': 'application/x-www-form-urlencoded' }, 'username=alice&password=wonderland')).status, 415)
   })
 
   t.test('D11: a password is compared exactly', async (t) => {
@@ -815,6 +897,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D13: a username that looks alike is another user', async (t) => {
+    const { login } = requestsTo(quick)
     const names = [
       'Alice', 'ALICE', ' alice', 'alice ', 'alice\t', 'alice\n', '\ufeffalice', 'al\u200bice', 'alice\u200d', '\u0430lice', 'аlice', 'ａｌｉｃｅ', 'al\u0131ce', 'alice\u0301', 'a\u00adlice', 'alice.', 'alice/', 'alice%00', 'alice%20', 'alice#', 'al*', 'alice,bob',
       "alice' --", 'alice)(uid=*', 'user-alice', '\u202ealice'
@@ -824,6 +907,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D14: names of inherited members are unknown users', async (t) => {
+    const { login } = requestsTo(quick)
     const names = ['__proto__', 'constructor', 'prototype', 'then', 'toString', 'valueOf', 'toJSON', 'hasOwnProperty', 'isPrototypeOf', '__defineGetter__', '__lookupGetter__', 'length', 'name', 'undefined', 'null']
     const unknown = await login('nobody', 'wonderland')
     for (const name of names) {
@@ -836,6 +920,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D15: further members of the body change nothing', async (t) => {
+    const { login, post } = requestsTo(quick)
     const more = {
       sub: 'user-bob',
       id: 'user-bob',
@@ -880,6 +965,7 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D16: bodies that reach for prototypes are refused', async (t) => {
+    const { post } = requestsTo(quick)
     const members = ['"__proto__":{"polluted":1}', '"__proto__":null', '"x":{"__proto__":{"polluted":1}}', '"constructor":{"prototype":{"polluted":1}}', '"\\u005f_proto__":{"polluted":1}', '"x":[{"__proto__":{"username":"bob"}}]']
     for (const member of members) t.equal((await post(credentials.replace('{', `{${member},`))).code, 'REQUEST_INVALID', member)
     t.equal((await post('{"__proto__":{"username":"alice","password":"wonderland"}}')).code, 'REQUEST_INVALID')
@@ -887,10 +973,11 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D17: every login is a session of its own, whatever the client offers', async (t) => {
+    const { login } = requestsTo(quick)
     stopClock(t)
     const first = parse(((await login('alice', 'wonderland')).json as jwtSession.TokenAnswer).access_token)
     const sid = String(first.claims.sid)
-    const offered = await server.request('POST', `/login?sid=${sid}&session=${sid}`, {
+    const offered = await quick.request('POST', `/login?sid=${sid}&session=${sid}`, {
       'content-type': 'application/json', authorization: `Bearer ${first.parts.join('.')}`, cookie: `sid=${sid}; session=${sid}; sessionId=${sid}; __Secure-refresh_token=${sid}`, 'x-session-id': sid
     }, JSON.stringify({ username: 'alice', password: 'wonderland', sid, session: sid, sessionId: sid, session_id: sid, id: sid }))
     const second = parse((offered.json as jwtSession.TokenAnswer).access_token)
@@ -901,22 +988,39 @@ t.test('D: login', async (t) => {
   })
 
   t.test('D18: giant passwords, giant bodies and deep nesting are refused quickly', async (t) => {
+    const { post } = requestsTo(quick)
     const deep = (depth: number): string => `{"username":"alice","password":"x","x":${'['.repeat(depth)}${']'.repeat(depth)}}`
     const bodies: Record<string, string> = {
       password: JSON.stringify({ username: 'alice', password: 'x'.repeat(900_000) }), body: JSON.stringify({ username: 'alice', password: 'x', more: 'x'.repeat(3_000_000) }), nesting: deep(300_000), objects: '{"username":'.repeat(300_000)
     }
     for (const [name, body] of Object.entries(bodies)) {
       const started = performance.now()
-      t.equal((await server.app.inject({ method: 'POST', url: '/login', headers: { 'content-type': 'application/json' }, payload: body })).statusCode, 413, name)
+      t.equal((await quick.app.inject({ method: 'POST', url: '/login', headers: { 'content-type': 'application/json' }, payload: body })).statusCode, 413, name)
       // The answer comes before the rest of the body is sent.
       const head = `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`
-      t.equal((await server.raw(head + body.slice(0, 20_000))).status, 413, `${name}, by its length`)
+      t.equal((await quick.raw(head + body.slice(0, 20_000))).status, 413, `${name}, by its length`)
       const chunked = `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n${body.slice(0, 20_000)}\r\n`
-      t.equal((await server.raw(chunked)).status, 413, `${name}, in chunks`)
+      t.equal((await quick.raw(chunked)).status, 413, `${name}, in chunks`)
       t.ok(performance.now() - started < 3000)
     }
     for (const depth of [1000, 8000]) t.same(faultsOf(await post(deep(depth)), denied), [], 'what fits is harmless')
     for (const body of ['['.repeat(16_000), `${'['.repeat(8000)}${']'.repeat(8000)}`, '{"a":'.repeat(3000)]) t.equal((await post(body)).code, 'REQUEST_INVALID')
+  })
+
+  t.test('D19: success, failure, throttling, reuse and logout are told, without passwords, hashes and tokens', async (t) => {
+    const lines: string[] = []
+    const logger = { level: 'trace', stream: { write: (line: string) => { lines.push(line) } } }
+    const { client, events } = await buildApp(t, { throttle: { account: { attempts: 1 } } }, { logger })
+    const tokens = await client.login()
+    const renewed = (await client.refresh(tokens.refresh_token)).json<jwtSession.TokenAnswer>()
+    await client.refresh(tokens.refresh_token)
+    const other = await client.login()
+    await client.post('/logout', undefined, other.access_token)
+    for (let attempt = 0; attempt < 2; attempt++) await client.post('/login', { username: 'bob', password: 'hunter2hunter2' })
+    t.same([...new Set(events.map(({ name }) => name))].sort(), ['login.failed', 'login.succeeded', 'login.throttled', 'refresh.refused', 'refresh.succeeded', 'session.reused', 'session.revoked'])
+    for (const name of ['login.failed', 'login.throttled', 'session.reused']) t.ok(lines.some((line) => line.includes(name)), name)
+    const told = lines.join() + JSON.stringify(events)
+    for (const secret of ['hunter2', 'wonderland', 'builder', 'plain:', 'eyJ', ...[tokens, renewed, other].flatMap((each) => each.refresh_token.split('.'))]) t.notMatch(told, secret)
   })
 })
 

@@ -37,11 +37,13 @@ function databaseTest (name: string, run: (t: Test, database: Database) => Promi
     const another = (config: PoolConfig = {}, options: PostgresStoreOptions = {}) => {
       const pool = new Pool({ connectionString, ...config })
       const store = postgresStore(pool, { schema, ...options })
+      const watches: ReturnType<PostgresStore['watch']>[] = []
       t.teardown(async () => {
-        await store.close()
+        for (const watch of watches) await watch.close()
         await pool.end()
       })
-      return { pool, store }
+      const watch: PostgresStore['watch'] = (on) => watches[watches.push(store.watch(on)) - 1] as typeof watches[number]
+      return { pool, store: { ...store, watch } }
     }
     t.teardown(async () => {
       const client = new Client({ connectionString })
@@ -117,10 +119,7 @@ databaseTest('the store keeps every promise', async (t, { schema }) => {
     pools.set(store, pool)
     return store
   }
-  const close = async (store: RevocationStore) => {
-    await store.close?.()
-    await pools.get(store)?.end()
-  }
+  const close = async (store: RevocationStore) => await pools.get(store)?.end()
   for (const { name, run } of conformanceTests({ open, close, watch: true, prune: true, rounds: 10 })) await t.resolves(run(), name)
 })
 
@@ -202,6 +201,25 @@ databaseTest('revoked is final and stays in the table', async (t, { store, pool,
   t.equal(await store.write(session('b'), 0), false)
 })
 
+databaseTest('what is no record ends that session alone, is told once, and is not written over', async (t, { store, pool, schema }) => {
+  const warned: string[] = []
+  const { emitWarning } = process
+  process.emitWarning = (warning) => { warned.push(String(warning)) }
+  t.teardown(() => { process.emitWarning = emitWarning })
+  const good = session('good')
+  for (const one of [good, session('a')]) await store.write(one, 0)
+  for (const change of ["state = '5'", "state = 'null'", "state = '{}'", "expires_at = 'NaN'", "expires_at = 'Infinity'", 'revision = 0']) {
+    await pool.query(`update "${schema}".fastify_jwt_session set ${change} where id = 'a'`)
+    t.strictSame(await store.read([session('a'), good]), [good], change)
+    t.strictSame(await store.list('alice'), [good], change)
+    t.equal(await store.write(session('a'), 0), false)
+    await pool.query(`update "${schema}".fastify_jwt_session set revision = 1, expires_at = $1, state = $2 where id = 'a'`, [good.expiresAt, good.state])
+    t.equal((await store.list('alice')).length, 2)
+  }
+  t.equal(warned.length, 1)
+  t.match(warned[0], `"${schema}"."fastify_jwt_session" holds something that is no record`)
+})
+
 databaseTest('list has everything that was acknowledged before, and only what is live', async (t, { store, another }) => {
   const other = another().store
   await store.write(session('x', { subject: 'bob' }), 0)
@@ -264,6 +282,23 @@ databaseTest('an announcement comes for every revocation, for nothing else, and 
   await finished
 })
 
+databaseTest('an echo is sent to the node that asked for it, and to no other', async (t, { another, schema }) => {
+  const nodes = [1, 2, 3].map(() => another().store).map((store) => ({ store, ...follow(store) }))
+  const client = new Client({ connectionString })
+  const sent: (string | undefined)[] = []
+  client.on('notification', ({ payload }) => { sent.push(payload) })
+  await client.connect()
+  t.teardown(() => client.end())
+  await client.query(`listen "${schema}.fastify_jwt_session"`)
+  const links = await Promise.all(nodes.map(async ({ until, linkOf }) => linkOf(await until('ready'))))
+  for (const link of links) await link.ping()
+  await nodes[0]?.store.write(session('a'), 0)
+  await nodes[0]?.store.write(revoked(session('a')), 1)
+  await links[0]?.ping()
+  await client.query('select 1')
+  t.same(sent, ['["a"]'])
+})
+
 databaseTest('a listener that is terminated with a revocation behind it is lost, and ready again', async (t, { pool, store, another }) => {
   const node = follow(another({ application_name: 'terminated' }).store)
   await node.until('ready')
@@ -298,8 +333,7 @@ databaseTest('a link that was reset or closed is over, and leaves no connection'
   t.equal(node.all('lost').length, 1)
   const ping = second.ping()
   ping.catch(() => {})
-  await store.close()
-  await store.close()
+  await node.close()
   await node.close()
   await t.rejects(second.ping(), { message: /was closed/ })
   await ping.catch(() => {})
@@ -323,7 +357,7 @@ databaseTest('a listener that is deaf, as behind a transaction pooler, is never 
     return Object.assign(client, { query: async () => ({}) }) as unknown as PostgresClient
   }
   const node = follow(another({}, { listen }).store)
-  t.match((await node.until('lost')).reason?.message, /no echo within 3000 ms.*transaction pooler/)
+  t.match((await node.until('lost')).reason?.message, /No echo within 3000 ms.*transaction pooler/)
   await pause(200)
   t.equal(node.all('ready').length, 0)
   t.equal(made, 2, 'it goes on trying')
@@ -346,7 +380,7 @@ databaseTest('the listener may have settings or a maker of its own, or a client 
   t.equal(await taken(), 1)
   first.reset()
   await node.until('ready', 2)
-  await store.close()
+  await node.close()
   t.equal(await taken(), 0, 'the pool has its client back')
   const broken = follow(another({}, { listen: () => { throw new Error('no client today') } }).store)
   t.match((await broken.until('lost')).reason?.message, 'no client today')
@@ -363,7 +397,7 @@ databaseTest('a server that ends idle sessions does not end the listener', async
 })
 
 databaseTest('without its table every call says what to do; migrations may run at once and again', async (t, { store, another, pool, schema }) => {
-  const missing = { message: new RegExp(`"${schema}"."fastify_jwt_session" does not exist: call migrate\\(\\)`), cause: { code: '42P01' } }
+  const missing = { message: new RegExp(`"${schema}.fastify_jwt_session" does not exist: call migrate\\(\\)`), cause: { code: '42P01' } }
   await t.rejects(Promise.resolve(store.read([session('a')])), missing)
   await t.rejects(Promise.resolve(store.write(session('a'), 0)), missing)
   await t.rejects(Promise.resolve(store.list('alice')), missing)
@@ -376,7 +410,7 @@ databaseTest('without its table every call says what to do; migrations may run a
   t.equal(await store.write(session('a'), 0), true)
   await pool.query(store.migration)
   t.ok(await read(store, 'a'))
-  t.equal((await pool.query('select from pg_indexes where schemaname = $1', [schema])).rowCount, 3)
+  t.equal((await pool.query('select from pg_indexes where schemaname = $1', [schema])).rowCount, 4)
 }, false)
 
 databaseTest('a role without rights is refused clearly; one that may not create can still call migrate', async (t, { store, another, pool, schema }) => {
@@ -424,12 +458,12 @@ t.test('a server that crashes, stops or falls silent', async (t) => {
   t.teardown(() => server.remove())
   const pool = new Pool({ connectionString: server.url, max: 4 })
   const store = postgresStore(pool)
+  const node = follow(store)
   t.teardown(async () => {
-    await store.close()
+    await node.close()
     await pool.end()
   })
   await store.migrate()
-  const node = follow(store)
   await node.until('ready')
 
   await t.test('a crash: nothing is answered while it is down, and what was acknowledged is there afterwards', async (t) => {

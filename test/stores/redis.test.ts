@@ -5,7 +5,8 @@ import t, { type Test } from 'tap'
 import { conformanceTests } from '../../lib/conformance'
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis'
 import { redisConnection, type NodeRedisClient } from '../../lib/stores/redis-client'
-import { installed, startProxy, startRedis, type PrivateServer } from '../support/redis-server'
+import { startProxy } from '../support/proxy'
+import { installed, startRedis, type PrivateServer } from '../support/redis-server'
 import type { RevocationStore, SessionRecord, WatchHandlers } from '../../types'
 
 interface Login { username: string, password: string }
@@ -195,16 +196,36 @@ async function suite (t: Test, binary: string, kind: Kind): Promise<void> {
     t.same(await send('KEYS', '*'), [])
   })
 
-  t.test('what is no record is an error, and is not written over', async (t) => {
+  t.test('what is no record ends that session alone, is told once, and is not written over', async (t) => {
     const server = await start(t)
     const send = await admin(t, server)
-    const store = redisStore(await kind.open(t, server.port))
-    await send('HSET', 'fjs:u:alice', 'a', 'nonsense')
-    await t.rejects((async () => await store.read([record('a')]))())
-    t.equal(await store.write(record('a'), 0), false)
-    t.equal(await store.write(revoked(record('a')), 0), false)
-    await send('SET', 'fjs:u:bob', 'x')
-    await t.rejects((async () => await store.list('bob'))(), /WRONGTYPE/)
+    const warnings: string[] = []
+    const store = redisStore(await kind.open(t, server.port), { onWarning: (message) => { warnings.push(message) } })
+    const [good, other] = [record('good'), record('other', { subject: 'bob' })]
+    for (const one of [good, other]) await store.write(one, 0)
+    const { state, expiresAt } = good
+    const broken = [
+      'nonsense', '', 'null', '{}', '[]', '[1]', '["1",5,{}]',
+      ...[[0, expiresAt, state], [-1, expiresAt, state], [1.5, expiresAt, state], [1, 'soon', state], [1, expiresAt, null], [1, expiresAt, { ...state, idleExpiresAt: null }]]
+        .map((value) => JSON.stringify(value)),
+      ` ${JSON.stringify([1, expiresAt, state])}`
+    ]
+    for (const value of broken) {
+      await send('HSET', 'fjs:u:alice', 'a', value)
+      t.same(await store.read([record('a'), good, other]), [good, other], value)
+      t.same(await store.list('alice'), [good], value)
+      t.equal(await store.write(record('a'), 0), false, 'it is there, so nothing is opened over it')
+      t.equal(await store.write(revoked(record('a')), 0), false)
+      t.equal(await send('HGET', 'fjs:u:alice', 'a'), value)
+    }
+    await send('HSET', 'fjs:u:alice', 'a"', JSON.stringify([1, expiresAt, state]))
+    t.same(await store.list('alice'), [good], 'nor is what has the name of none')
+    t.equal(warnings.length, 1)
+    t.match(warnings[0], 'fjs:u:alice')
+    t.notMatch(warnings[0], 'nonsense')
+    await send('SET', 'fjs:u:carol', 'x')
+    await t.rejects((async () => await store.list('carol'))(), /WRONGTYPE/)
+    await t.rejects((async () => await store.write(record('a', { subject: 'carol' }), 0))(), /WRONGTYPE/)
   })
 
   t.test('a revocation is announced to all, and read shows it before', async (t) => {

@@ -39,7 +39,7 @@ export interface TestApp {
 }
 
 const EVENTS: (keyof jwtSession.SessionEventMap)[] = [
-  'login.succeeded', 'login.failed', 'refresh.succeeded', 'refresh.refused', 'refresh.recovered', 'session.reused', 'session.revoked', 'store.regressed'
+  'login.succeeded', 'login.failed', 'login.throttled', 'password.rehashed', 'rehash.failed', 'refresh.succeeded', 'refresh.refused', 'refresh.recovered', 'session.reused', 'session.revoked', 'store.regressed'
 ]
 
 /**

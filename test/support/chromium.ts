@@ -42,7 +42,7 @@ export async function visit (owner: Owner, browser: Browser, url: string, option
   page.on('pageerror', (error) => troubles.push(String(error)))
   page.on('console', (message) => {
     // Chromium also lists what was refused on purpose, which is what the page is about.
-    const isRefusal = /Failed to load resource: the server responded with a status of (?:400|401|403|409|503)\b/.test(message.text())
+    const isRefusal = /Failed to load resource: the server responded with a status of (?:400|401|403|409|429|503)\b/.test(message.text())
     if (['error', 'warning'].includes(message.type()) && !isRefusal) troubles.push(message.text())
   })
   page.on('request', (request) => {

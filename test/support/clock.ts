@@ -18,3 +18,12 @@ export function stopClock (t: Test): Clock {
     now: () => time / 1000
   }
 }
+
+/** Lets the steady time of the process jump for one test; between the jumps it goes on. */
+export function jumpingSteadyClock (t: Test): Pick<Clock, 'advance'> {
+  const real = performance.now
+  let ahead = 0
+  performance.now = () => real.call(performance) + ahead
+  t.teardown(() => { performance.now = real })
+  return { advance (seconds) { ahead += seconds * 1000 } }
+}

@@ -1,8 +1,9 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { chownSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './proxy'
 
 /** A PostgreSQL server of one test, which may do anything to it. */
 export interface PostgresServer {
@@ -54,8 +55,16 @@ export async function postgresServer (): Promise<PostgresServer | undefined> {
 
   function signal (name: 'SIGSTOP' | 'SIGCONT'): void {
     const { pid } = running as { pid: number }
+    // The parent first, so that it makes no more children.
+    process.kill(pid, name)
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
-    for (const each of [pid, ...children]) process.kill(each, name)
+    for (const child of children) {
+      try {
+        process.kill(child, name)
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
   }
 
   const server: PostgresServer = {
@@ -84,8 +93,8 @@ function programsFolder (): string | undefined {
   })
 }
 
-/** PostgreSQL refuses to run as root. */
-function otherUser (): { command: string[], id?: number, group: number } | undefined {
+/** Who runs what refuses to run as root; `undefined` where there is nobody. */
+export function otherUser (): { command: string[], id?: number, group: number } | undefined {
   if (process.getuid?.() !== 0) return { command: [], group: 0 }
   try {
     const idOf = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
@@ -103,15 +112,6 @@ function list (folder: string): string[] {
   } catch {
     return []
   }
-}
-
-function freePort (): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject).listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 /** Whether the server answers a start message with something else than "the database system is starting up". */

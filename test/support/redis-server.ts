@@ -1,10 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from './proxy'
 import type { Test } from 'tap'
 
 /** The servers that are installed. In CI at least one has to be. */
@@ -57,42 +58,6 @@ export async function startRedis (t: Test, { binary = installed[0] as string, ar
     pause () { child.kill('SIGSTOP') },
     resume () { child.kill('SIGCONT') }
   }
-}
-
-/** A way to a port that can fall silent: connections stay open, and nothing comes through. */
-export async function startProxy (t: Test, to: number): Promise<{ readonly port: number, freeze (): void }> {
-  const sockets: Socket[] = []
-  const server = createServer((near) => {
-    const far = connect(to, '127.0.0.1')
-    for (const [one, other] of [[near, far], [far, near]] as const) {
-      sockets.push(one)
-      one.pipe(other)
-      one.on('error', () => other.destroy()).on('close', () => other.destroy())
-    }
-  })
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  return {
-    port: await listen(server),
-    freeze () {
-      for (const socket of sockets) socket.unpipe().pause()
-    }
-  }
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer()
-  const port = await listen(server)
-  server.close()
-  return port
-}
-
-async function listen (server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return (server.address() as AddressInfo).port
 }
 
 /** Whether a server serves: one that still loads its data does not. */

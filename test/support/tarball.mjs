@@ -131,7 +131,24 @@ const modules = {
       throw new Error('A client that is none was not refused')
     }
     const store = faultyStore(memoryStore(), () => undefined)
-    for (const { run } of conformanceTests({ open: () => store, rounds: 2 })) await run()`
+    for (const { run } of conformanceTests({ open: () => store, rounds: 2 })) await run()`,
+  'cookies.mjs': `
+    import Fastify from 'fastify'
+    import jwtSession, { bcryptPasswords } from '${NAME}'
+    const user = ${user}
+    const server = Fastify()
+    await server.register(jwtSession, {
+      secret: 'to check the tarball, 32 bytes or more: 7QmT2vX9dLr4',
+      userLookup: { findByUsername: () => user, findById: () => user },
+      locations: ['cookie']
+    })
+    const headers = { 'sec-fetch-site': 'same-origin' }
+    const login = await server.inject({ method: 'POST', url: '/login', headers, payload: { username: 'ada', password: 'lovelace' } })
+    const cookie = login.headers['set-cookie'].map((header) => header.split(';')[0]).join('; ')
+    const forged = await server.inject({ method: 'POST', url: '/refresh', headers: { cookie, 'sec-fetch-site': 'cross-site' } })
+    const renewed = await server.inject({ method: 'POST', url: '/refresh', headers: { cookie, ...headers } })
+    const codes = [login, forged, renewed].map(({ statusCode }) => statusCode)
+    if (codes.join() !== '200,403,200') throw new Error('The answers were ' + codes.join())`
 }
 
 function checkModules (directory) {
@@ -267,6 +284,30 @@ function checkNeighbours (directory) {
   }
 }
 
+const lonely = `
+  import assert from 'node:assert'
+  import Fastify from 'fastify'
+  import jwtSession from '${NAME}'
+
+  const options = {
+    secret: 'to check the tarball, 32 bytes or more: 7QmT2vX9dLr4',
+    userLookup: { findByUsername: () => null, findById: () => null }
+  }
+  await Fastify().register(jwtSession, options)
+  await assert.rejects(async () => { await Fastify().register(jwtSession, { ...options, locations: ['cookie'] }) }, {
+    code: 'FST_JWT_SESSION_OPTION_INVALID',
+    message: /@fastify\\/cookie is not installed/
+  })
+`
+
+/** The last check: it takes something away. */
+function checkWithoutCookie (directory) {
+  rmSync(join(directory, 'node_modules', '@fastify', 'cookie'), { recursive: true })
+  write(directory, { 'lonely.mjs': lonely })
+  run(directory, process.execPath, 'lonely.mjs')
+  ok('works without @fastify/cookie, and refuses cookies then')
+}
+
 const directory = mkdtempSync(join(tmpdir(), `${NAME}-`))
 try {
   install(directory, pack(directory))
@@ -274,6 +315,7 @@ try {
   checkModules(directory)
   checkTypes(directory)
   checkNeighbours(directory)
+  checkWithoutCookie(directory)
 } catch (error) {
   console.error(error instanceof Failure ? `not ok ${error.message}` : error)
   process.exitCode = 1

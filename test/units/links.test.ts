@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events'
 import t from 'tap'
-import { watchChannel as watchPostgres } from '../../lib/stores/postgres-link'
+import { subscriberOf } from '../../lib/stores/postgres-link'
 import { redisStore, type RedisClient } from '../../lib/stores/redis'
-import { watchChannel as watchRedis } from '../../lib/stores/redis-watch'
+import { keepSubscribed } from '../../lib/stores/subscription'
 import type { PostgresClient } from '../../lib/stores/postgres-pool'
 import type { SessionRecord, WatchHandlers } from '../../types'
 
@@ -24,12 +24,13 @@ function listener () {
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
-t.test('redis: a message that cannot be read, and a ping that cannot be sent', async (t) => {
+t.test('a message that cannot be read means that anything may have changed; a ping that cannot be sent is rejected', async (t) => {
   let receive = (_channel: string, _message: string): void => {}
   let isMute = false
   const { heard, links, on } = listener()
-  const { close } = watchRedis({
+  const { close } = keepSubscribed({
     channel: 'revoked',
+    echoChannel: 'echo',
     subscriber: () => ({ async open (_channels, onMessage) { receive = onMessage }, destroy () {} }),
     async publish (channel, message) {
       if (isMute) throw new Error('not connected')
@@ -41,22 +42,23 @@ t.test('redis: a message that cannot be read, and a ping that cannot be sent', a
   await link.ping()
   isMute = true
   await t.rejects(link.ping(), { message: 'not connected' })
-  receive('revoked', '["a"]')
-  receive('revoked', 'no JSON')
-  receive('revoked', '["b"]')
-  await t.rejects(link.ping(), { message: 'The link is lost' })
-  t.equal(heard[1], 'a')
-  t.match(heard[2], /^lost: .*JSON/)
-  t.equal(heard.length, 3, 'a link that is over is heard no more')
-  close()
+  receive('another', '["x"]')
+  receive('echo', '["x"]')
+  for (const message of ['["a"]', 'no JSON', '', '"a"', '[1]', '["b"]']) receive('revoked', message)
+  link.reset()
+  receive('revoked', '["c"]')
+  await t.rejects(link.ping(), { message: 'The subscription was reset' })
+  t.same(heard, ['ready', 'a', 'changed', 'changed', 'changed', 'changed', 'b', 'lost: The subscription was reset'], 'a link that is over is heard no more')
+  await close()
 })
 
-t.test('redis: an echo and the end of its connection in one piece make no subscription; who closes on a loss hears no more', async (t) => {
+t.test('an echo and the end of its connection in one piece make no subscription; who closes on a loss hears no more', async (t) => {
   const { heard, on } = listener()
   let receive = (_channel: string, _message: string): void => {}
   let opened = 0
-  const { close } = watchRedis({
+  const { close } = keepSubscribed({
     channel: 'revoked',
+    echoChannel: 'echo',
     subscriber: (onTrouble) => ({
       async open (_channels, onMessage) {
         opened++
@@ -69,6 +71,25 @@ t.test('redis: an echo and the end of its connection in one piece make no subscr
   await new Promise((resolve) => setTimeout(resolve, 300))
   t.same(heard, ['lost: cut'])
   t.equal(opened, 2, 'a first attempt may fail for nothing')
+})
+
+t.test('a connection that comes to stand after its end is dropped', async (t) => {
+  let stand = (): void => {}
+  let destroyed = 0
+  const { heard, on } = listener()
+  const { close } = keepSubscribed({
+    channel: 'revoked',
+    echoChannel: 'echo',
+    subscriber: () => ({ open: () => new Promise<void>((resolve) => { stand = resolve }), destroy () { destroyed++ } }),
+    async publish () { t.fail('nothing is left to prove') }
+  }, on)
+  await close()
+  await close()
+  t.equal(destroyed, 1)
+  stand()
+  await turn()
+  t.equal(destroyed, 2)
+  t.same(heard, [])
 })
 
 t.test('redis: the eviction policy goes to the warnings of the process; a server that does not tell it is left in peace', async (t) => {
@@ -112,14 +133,16 @@ t.test('redis: a cluster that is not ready is said to be so', async (t) => {
 class FakeClient extends EventEmitter {
   readonly connection = { stream: { destroy () {} } }
   async connect (): Promise<void> {}
-  async query (): Promise<{ rows: never[], rowCount: number }> { return { rows: [], rowCount: 0 } }
+  readonly asked: string[] = []
+  async query (text: string): Promise<void> { this.asked.push(text) }
   async end (): Promise<void> {}
 }
 
 t.test('postgresql: a client that comes after the end is dropped', async (t) => {
   let give = (_client: PostgresClient): void => {}
   const { heard, on } = listener()
-  const { close } = watchPostgres({ channel: 'revoked', open: () => new Promise((resolve) => { give = resolve }), publish: async () => {} }, on)
+  const subscriber = subscriberOf(() => new Promise((resolve) => { give = resolve }))
+  const { close } = keepSubscribed({ channel: 'revoked', echoChannel: 'echo', subscriber, publish: async () => {} }, on)
   await turn()
   await close()
   const client = new FakeClient()
@@ -132,45 +155,22 @@ t.test('postgresql: a client that comes after the end is dropped', async (t) => 
   t.same(heard, [])
 })
 
-t.test('postgresql: an echo and the end of its connection in one piece make no subscription', async (t) => {
-  const { heard, on } = listener()
-  const client = new FakeClient()
-  const { close } = watchPostgres({
-    channel: 'revoked',
-    open: () => client as unknown as PostgresClient,
-    async publish (payload) {
-      client.emit('notification', { channel: 'revoked', payload })
-      client.emit('end')
-    }
-  }, on)
-  await turn()
-  await turn()
-  t.equal(heard.length, 1)
-  t.match(heard[0], /^lost: .*ended/)
-  await close()
-})
-
-t.test('postgresql: a ping that cannot be sent is rejected, and only messages of the channel are heard', async (t) => {
+t.test('postgresql: one connection listens to announcements and to echoes of its own, and its end is a loss', async (t) => {
   const { heard, links, on } = listener()
   const client = new FakeClient()
-  let isMute = false
-  const { close } = watchPostgres({
+  const { close } = keepSubscribed({
     channel: 'revoked',
-    open: () => client as unknown as PostgresClient,
-    async publish (payload) {
-      if (isMute) throw new Error('no connection')
-      client.emit('notification', { channel: 'revoked', payload })
-    }
+    echoChannel: 'echo',
+    subscriber: subscriberOf(() => client as unknown as PostgresClient),
+    async publish (channel, payload) { client.emit('notification', { channel, payload }) }
   }, on)
   await turn()
-  await turn()
+  t.match(client.asked, [/^listen "revoked"; listen "echo"; /])
   await (links[0] as Link).ping()
-  isMute = true
-  await t.rejects((links[0] as Link).ping(), { message: 'no connection' })
-  client.emit('notification', { channel: 'another', payload: '["a"]' })
   client.emit('notification', { channel: 'revoked' })
   client.emit('notification', { channel: 'revoked', payload: '["b"]' })
-  await close()
+  client.emit('end')
   client.emit('notification', { channel: 'revoked', payload: '["c"]' })
-  t.same(heard, ['ready', 'changed', 'b'])
+  t.same(heard, ['ready', 'changed', 'b', 'lost: The connection that listens has ended'])
+  await close()
 })

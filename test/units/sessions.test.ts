@@ -19,9 +19,11 @@ const LIVE = { lease: 1, maxAge: 60, maxEntries: 1000, burial: 900, deadline: 1 
 
 const silent: Emit = () => {}
 
-function sessionsOver (store: RevocationStore, rotation: Rotation, emit = silent, maxPerSubject = Infinity): Sessions {
+function sessionsOver (
+  store: RevocationStore, rotation: Rotation, emit = silent, maxPerSubject = Infinity, live = liveSessions(store, LIVE, timing)
+): Sessions {
   return createSessions(
-    store, liveSessions(store, LIVE, timing), { idleTimeout: 604_800, absoluteTimeout: 2_592_000, maxPerSubject, intervals: INTERVALS[rotation] }, emit
+    store, live, { idleTimeout: 604_800, absoluteTimeout: 2_592_000, maxPerSubject, intervals: INTERVALS[rotation] }, emit
   )
 }
 
@@ -231,6 +233,19 @@ t.test('an authentic token of a generation that the store lost moves the session
   t.match(events[0], ['store.regressed', { generation: 0, presented: 5 }])
   t.same(await rotate(sessions, 6), { generation: 7 }, 'and detection goes on')
   t.same(await rotate(sessions, 5), { refused: 'reused' })
+})
+
+t.test('a node that heard of a revocation renews no token, though the store has lost it', async (t) => {
+  const clock = stopClock(t)
+  const inner = memoryStore()
+  inner.write(record(clock.now()), 0)
+  const live = liveSessions(inner, LIVE, timing)
+  const sessions = sessionsOver(inner, 'strict', silent, Infinity, live)
+  live.bury('another')
+  t.same(await rotate(sessions, 0), { generation: 1 })
+  live.bury(ref.id)
+  for (const presented of [0, 1, 2]) t.same(await rotate(sessions, presented), { refused: 'revoked' })
+  t.match(inner.read([ref]), [{ revision: 2, revoked: false }], 'and writes nothing')
 })
 
 t.test('resume answers without a promise when the store does', async (t) => {

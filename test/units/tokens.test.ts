@@ -1,22 +1,24 @@
-import Fastify from 'fastify'
 import fc from 'fast-check'
 import t from 'tap'
+import { readHeader } from '../../lib/header-fields'
+import { createKeyRing } from '../../lib/key-ring'
+import { readKeys } from '../../lib/keys'
 import { createTokens, MAX_TOKEN_LENGTH, refreshTokenId, type Tokens, type TokenSettings } from '../../lib/tokens'
+import type { Secret } from '../../types'
 
 const NOW = 1_800_000_000
 const SID = 'AAAAAAAAAAAAAAAAAAAAAA'
+const SECRET = 'first-secret-of-the-tokens-test!!!!'
 const settings: TokenSettings = {
-  secrets: ['first-secret-of-the-tokens-test!!!!'],
   issuer: 'https://issuer.example',
   audience: ['api'],
   clockTolerance: 0,
   accessLifetime: 900
 }
 
-async function tokensOf (change: Partial<TokenSettings> = {}): Promise<Tokens> {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  return await createTokens(app, { ...settings, ...change })
+async function tokensOf (change: Partial<TokenSettings> = {}, ...secrets: Secret[]): Promise<Tokens> {
+  const keys = readKeys({ secret: secrets.length === 0 ? SECRET : secrets }, true)
+  return createTokens(await createKeyRing({ ...keys, header: readHeader(undefined) }), { ...settings, ...change })
 }
 
 const access = { sub: 'alice', sid: SID, jti: 'one', iat: NOW, exp: NOW + 900, auth_time: NOW, gen: 0 }
@@ -39,8 +41,8 @@ t.test('the same claims make the same refresh token', async (t) => {
 
 t.test('the first secret signs, all verify', async (t) => {
   const old = await tokensOf()
-  const rotated = await tokensOf({ secrets: [Buffer.from('the-next-secret-of-the-tokens-test'), ...settings.secrets] })
-  const fresh = await tokensOf({ secrets: ['the-next-secret-of-the-tokens-test'] })
+  const rotated = await tokensOf({}, Buffer.from('the-next-secret-of-the-tokens-test'), SECRET)
+  const fresh = await tokensOf({}, 'the-next-secret-of-the-tokens-test')
   const [before, after] = [old.access.sign(access), rotated.access.sign(access)]
   t.ok(rotated.access.verify(before, NOW))
   t.ok(rotated.access.verify(after, NOW))
@@ -87,9 +89,9 @@ t.test('a token that is too long is neither made nor looked at', async (t) => {
 t.test('decode tells what a token says, and null for what is none', async (t) => {
   const tokens = await tokensOf()
   t.match(tokens.decode(tokens.access.sign(access)), { header: { typ: 'at+jwt' }, claims: { sub: 'alice' } })
-  const other = await tokensOf({ secrets: ['another-secret-of-the-tokens-test!!'] })
+  const other = await tokensOf({}, 'another-secret-of-the-tokens-test!!')
   t.match(tokens.decode(other.access.sign(access)), { claims: { sub: 'alice' } }, 'whoever signed it')
-  for (const token of ['', 'x', 'a.b.c', 'e30.W10.AA', 'e30.bnVsbA.AA', 'e30.e30']) t.equal(tokens.decode(token), null, token)
+  for (const token of ['', 'x', 'a.b.c', 'e30.W10.AA', 'e30.bnVsbA.AA', 'e30.e30', 'e30.e30.AB', 'e30.e30.=', 'e30.e30..', 'e30.e30.AA.AA', undefined as never]) t.equal(tokens.decode(token), null, token)
 })
 
 t.test('a changed token is refused, wherever it is changed', async () => {

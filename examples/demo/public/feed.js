@@ -8,6 +8,7 @@ const LENGTH = 60
 const SENTENCES = {
   'login.succeeded': ({ user }) => `${user} opened a session`,
   'login.failed': () => 'somebody gave wrong credentials',
+  'login.throttled': () => 'somebody has tried too often, and has to wait',
   'refresh.succeeded': ({ user, generation, rotated }) => `${user} got generation ${generation}${rotated ? '' : ' once more'}`,
   'refresh.refused': ({ user = 'somebody', reason }) => `${user} was refused: ${reason.replace('_', ' ')}`,
   'refresh.recovered': ({ user, generation }) => `${user} got generation ${generation} again, whose answer was lost`,

@@ -1,0 +1,160 @@
+import { isUtf8 } from 'node:buffer'
+import { isDeepStrictEqual } from 'node:util'
+import { createEngine, TOKEN_TYPES, type Engine, type Header, type TokenType } from './engine'
+import { optionInvalid } from './errors'
+import { freezeDeep } from './frozen'
+import { readKey, type CheckedKey, type KeySettings } from './keys'
+import { isCanonical, parseSegment } from './segments'
+import type { HeaderSettings } from './header-fields'
+import type { JwkSet, KeyRing } from '../types'
+
+export interface RingSettings extends KeySettings {
+  readonly header: Pick<HeaderSettings<unknown>, 'fields' | 'allows'>
+}
+
+/** A token whose signature is right. What it claims has still to be looked at. */
+export interface Signed {
+  /** Frozen, and shared by all tokens that have the same. */
+  readonly header: Header
+  readonly payload: Record<string, unknown>
+}
+
+/** Keys that come and go while others sign and verify. */
+export interface Ring {
+  /** What the application may do with it. */
+  readonly live: KeyRing
+  sign (type: TokenType, claims: object, extra: Header | undefined): string
+  /** Undefined for what is not a token of this type, in its one spelling, by the key that it names. Never throws. */
+  verify (token: string, type: TokenType): Signed | undefined
+  /** Whether a token names a key that is not here. */
+  isForeign (token: string): boolean
+  /** Puts other keys in the place of all. */
+  replace (keys: readonly CheckedKey[]): Promise<void>
+  /** What may be published. */
+  jwkSet (): JwkSet
+  /** Calls back when tokens that were right a moment ago no longer are. */
+  onRetire (call: () => void): void
+}
+
+/** A header, and the keys that a token with it may be signed by. */
+interface Slot {
+  readonly type: TokenType
+  readonly header: Header
+  readonly engines: readonly Engine[]
+}
+
+export async function createKeyRing ({ keys, signing, header: { fields, allows } }: RingSettings): Promise<Ring> {
+  const retired: (() => void)[] = []
+  let engines = await Promise.all(keys.map(async (key) => await createEngine(key, fields)))
+  let signer = engines.find(({ key }) => key === signing)
+  /** By the text of a header. One look-up answers what kind of token it is, and which key it names. */
+  let slots = slotsOf(engines)
+
+  function change (next: readonly Engine[]): void {
+    const isLess = engines.some((engine) => !next.includes(engine))
+    engines = [...next]
+    slots = slotsOf(engines)
+    if (isLess) for (const call of retired) call()
+  }
+
+  function byKid (kid: string | undefined): readonly Engine[] {
+    return engines.filter(({ key }) => key.kid === kid)
+  }
+
+  function named (act: string, kid: string | null): readonly [Engine, ...Engine[]] {
+    const [first, ...more] = byKid(kid ?? undefined)
+    if (first === undefined) throw optionInvalid(`keys.${act}()`, 'names no key that is there', 'Look at keys.list()')
+    return [first, ...more]
+  }
+
+  /** The slot of a header in another spelling than ours: other nodes and other libraries may order its members as they like. */
+  function slotOf (segment: string): Slot | undefined {
+    const header = parseSegment(segment)
+    if (header === undefined) return undefined
+    const { alg, typ, kid, ...extra } = header
+    if (!TOKEN_TYPES.includes(typ as TokenType) || (kid !== undefined && typeof kid !== 'string')) return undefined
+    // Nothing that could be critical is left to be understood or ignored: crit, b64, jwk, zip …
+    if (!Object.keys(extra).every((name) => typ === 'at+jwt' && allows(name))) return undefined
+    return { type: typ as TokenType, header: freezeDeep(header), engines: byKid(kid).filter(({ key }) => key.algorithm === alg) }
+  }
+
+  const live = Object.freeze<KeyRing>({
+    list: () => engines.map((engine) =>
+      ({ kid: engine.key.kid ?? null, algorithm: engine.key.algorithm, use: engine === signer ? 'sign' : 'verify' })),
+
+    async add (value) {
+      const key = readKey('keys.add()', value)
+      const engine = await createEngine(key, fields)
+      if (byKid(key.kid).length > 0) throw optionInvalid('keys.add()', 'has the kid of a key that is there', 'Give every key its own')
+      change([...engines, engine])
+    },
+
+    promote (kid) {
+      const [engine] = named('promote', kid)
+      if (!engine.key.canSign) throw optionInvalid('keys.promote()', 'names a key that cannot sign', 'Add it with its privateKey')
+      signer = engine
+    },
+
+    retire (kid) {
+      const gone = named('retire', kid)
+      if (gone.some((engine) => engine === signer)) throw optionInvalid('keys.retire()', 'names the key that signs', 'Promote another one before')
+      change(engines.filter((engine) => !gone.includes(engine)))
+    }
+  })
+
+  return {
+    live,
+
+    sign (type, claims, extra) {
+      if (signer === undefined) throw optionInvalid('keys', 'holds no key that signs', 'Issue tokens where there is one')
+      return signer.sign(type, claims, extra)
+    },
+
+    verify (token, type) {
+      const head = token.indexOf('.')
+      const tail = token.lastIndexOf('.')
+      const segment = token.slice(0, head)
+      const slot = slots.get(segment) ?? slotOf(segment)
+      if (slot?.type !== type) return undefined
+      const body = token.slice(head + 1, tail)
+      // The library looks at the alphabet, and not at the spare bits of the last letter nor at the UTF-8.
+      if (!isCanonical(body) || !isCanonical(token.slice(tail + 1))) return undefined
+      for (const engine of slot.engines) {
+        const payload = engine.verify(token)
+        if (payload !== undefined) return isUtf8(Buffer.from(body, 'base64url')) ? { header: slot.header, payload } : undefined
+      }
+      return undefined
+    },
+
+    isForeign (token) {
+      const segment = token.slice(0, token.indexOf('.'))
+      const kid = slots.has(segment) ? undefined : parseSegment(segment)?.kid
+      return typeof kid === 'string' && byKid(kid).length === 0
+    },
+
+    async replace (keys) {
+      const known = engines
+      change(await Promise.all(keys.map(async (key) =>
+        known.find((engine) => isDeepStrictEqual(engine.key, key)) ?? await createEngine(key, fields))))
+    },
+
+    jwkSet: () => ({
+      keys: engines.flatMap(({ key: { kid, algorithm, publicJwk } }) =>
+        publicJwk === undefined ? [] : [{ ...publicJwk, kid, alg: algorithm, use: 'sig' }])
+    }),
+
+    onRetire: (call) => { retired.push(call) }
+  }
+}
+
+function slotsOf (engines: readonly Engine[]): Map<string, Slot> {
+  const slots = new Map<string, Slot>()
+  for (const engine of engines) {
+    for (const [type, header] of Object.entries(engine.headers) as [TokenType, Header][]) {
+      const segment = Buffer.from(JSON.stringify(header)).toString('base64url')
+      const others = slots.get(segment)?.engines ?? []
+      slots.set(segment, { type, header: freezeDeep({ ...header }), engines: [...others, engine] })
+    }
+  }
+  return slots
+}

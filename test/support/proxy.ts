@@ -1,0 +1,71 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Test } from 'tap'
+
+/** A way to a port that can be cut, bent and muted. */
+export interface Proxy {
+  readonly port: number
+  /** Connections stay open, and nothing comes through them any more. New ones work. */
+  freeze (): void
+  /** New connections are accepted too, and nothing comes through, until `speak`. */
+  mute (): void
+  /** New connections work again. */
+  speak (): void
+  /** Ends all connections; new ones lead to another port. */
+  leadTo (port: number): void
+}
+
+/** A way to a port of this machine. It ends with the test. */
+export async function startProxy (t: Test, to: number): Promise<Proxy> {
+  const sockets = new Set<Socket>()
+  let target = to
+  let isMute = false
+
+  const keep = (socket: Socket): void => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  }
+  const server = createServer((near) => {
+    keep(near)
+    if (isMute) return near.on('error', () => {}).pause()
+    const far = connect(target, '127.0.0.1')
+    keep(far)
+    for (const [one, other] of [[near, far], [far, near]] as const) {
+      one.pipe(other)
+      one.on('error', () => other.destroy()).on('close', () => other.destroy())
+    }
+  })
+  const destroyAll = (): void => { for (const socket of sockets) socket.destroy() }
+  const freeze = (): void => { for (const socket of sockets) socket.unpipe().pause() }
+  t.teardown(() => {
+    destroyAll()
+    server.close()
+  })
+  return {
+    port: await listen(server),
+    freeze,
+    mute () {
+      isMute = true
+      freeze()
+    },
+    speak () { isMute = false },
+    leadTo (port) {
+      target = port
+      destroyAll()
+    }
+  }
+}
+
+/** A port that nobody listens at. */
+export async function freePort (): Promise<number> {
+  const server = createServer()
+  const port = await listen(server)
+  server.close()
+  return port
+}
+
+async function listen (server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}

@@ -1,0 +1,71 @@
+import t from 'tap'
+import { boundedQueue } from '../../lib/passwords/queue'
+
+/** Work that ends when it is told to. */
+function piece (begun: string[], name: string) {
+  let [end, fail] = [() => {}, () => {}]
+  const promise = new Promise((resolve, reject) => {
+    end = () => resolve(name)
+    fail = () => reject(new Error(name))
+  })
+  return { work: async () => { begun.push(name); return await promise }, end, fail }
+}
+
+const turn = async () => await new Promise((resolve) => setImmediate(resolve))
+const BUSY = { code: 'FST_JWT_SESSION_BUSY', statusCode: 503, headers: { 'retry-after': '1' } }
+
+t.test('as many as there are places work at once, the others in order of arrival, and more are refused', async (t) => {
+  const begun: string[] = []
+  const queue = boundedQueue('x', { threads: 2, queue: 2 })
+  const pieces = ['a', 'b', 'c', 'd'].map((name) => piece(begun, name))
+  const answers = pieces.map(({ work }) => queue.run(work, undefined))
+  await turn()
+  t.same(begun, ['a', 'b'])
+  await t.rejects(queue.run(async () => begun.push('e'), undefined), BUSY)
+  pieces[1]?.end()
+  await turn()
+  t.same(begun, ['a', 'b', 'c'])
+  pieces[0]?.fail()
+  await t.rejects(answers[0] as Promise<unknown>, { message: 'a' })
+  await turn()
+  t.same(begun, ['a', 'b', 'c', 'd'], 'a failure frees its place, too')
+  for (const { end } of pieces) end()
+  t.same(await Promise.all(answers.slice(1)), ['b', 'c', 'd'])
+  t.equal(await queue.run(async () => 'f', undefined), 'f')
+})
+
+t.test('who is gone frees the place in the queue, and only that', async (t) => {
+  const begun: string[] = []
+  const queue = boundedQueue('x', { threads: 1, queue: 1 })
+  const [first, second, third] = ['a', 'b', 'c'].map((name) => piece(begun, name)) as [ReturnType<typeof piece>, ReturnType<typeof piece>, ReturnType<typeof piece>]
+  const gone = [new AbortController(), new AbortController(), new AbortController()] as const
+  const running = queue.run(first.work, gone[0].signal)
+  const waiting = queue.run(second.work, gone[1].signal)
+  await t.rejects(queue.run(third.work, gone[2].signal), BUSY)
+  gone[1].abort(new Error('gone'))
+  await t.rejects(waiting, { message: 'gone' })
+  const next = queue.run(third.work, gone[2].signal)
+  gone[0].abort()
+  await turn()
+  t.same(begun, ['a'], 'what has begun keeps its place')
+  first.end()
+  t.equal(await running, 'a')
+  await turn()
+  gone[2].abort()
+  third.end()
+  t.equal(await next, 'c')
+  t.same(begun, ['a', 'c'])
+  await t.rejects(queue.run(first.work, gone[2].signal), { name: 'AbortError' }, 'who is gone already never begins')
+  t.same(begun, ['a', 'c'])
+})
+
+t.test('by default there is a place for each core, as far as that makes sense, and 50 may wait for each', async (t) => {
+  const queue = boundedQueue('x', {}, 1)
+  t.equal(queue.threads, 1)
+  t.ok(boundedQueue('x', {}).threads >= 1)
+  const { work, end } = piece([], 'a')
+  const answers = Array.from({ length: 51 }, () => queue.run(work, undefined))
+  await t.rejects(queue.run(work, undefined), BUSY)
+  end()
+  await Promise.all(answers)
+})
