@@ -1,3 +1,10 @@
 'use strict'
 
-module.exports = require('neostandard')({ ts: true, ignores: ['dist', '.tap', 'coverage', 'docs/api'] })
+const neostandard = require('neostandard')
+
+const browser = neostandard({ env: ['browser'] }).find(({ name }) => name === 'neostandard/globals')
+
+module.exports = [
+  ...neostandard({ ts: true, ignores: ['dist', '.tap', 'coverage', 'docs/api'] }),
+  { ...browser, files: ['examples/*/public/*.js'] }
+]

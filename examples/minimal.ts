@@ -1,4 +1,4 @@
-// A server with sessions in memory, two demo users and three routes. `npm start` runs it.
+// A server with sessions in memory, two demo users and three routes. `npm run build && npx tsx examples/minimal.ts` runs it.
 import { randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
 import jwtSession, { bcryptPasswords } from 'fastify-jwt-session'
