@@ -42,7 +42,7 @@ export function readVerifyOnly (options: JwtSessionOptions | VerifyOnlyOptions):
       accessToken,
       secret: undefined,
       userLookup: { findByUsername: refuse, findById: refuse },
-      passwords: { hash: () => '', verify: () => false },
+      passwords: { hash: () => '', verify: refuse },
       routes: { login: false, refresh: false, logout: false },
       ...(revocationStore === false ? {} : { revocationStore })
     },

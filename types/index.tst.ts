@@ -96,6 +96,16 @@ describe('registration', () => {
     expect<jwtSession.JwtSessionOptions<User>['locations']>().type.not.toBeAssignableFrom<'cookie'>()
   })
 
+  test('passwords and throttle', () => {
+    const passwords = jwtSession.scryptPasswords({ also: jwtSession.bcryptPasswords({ cost: 12, threads: 2, queue: 10 }) })
+    expect(passwords).type.toBe<Required<jwtSession.Passwords>>()
+    expect<jwtSession.Passwords>().type.toBeAssignableFrom<{ hash (password: string): string, verify (password: string, passwordHash: string): boolean }>()
+    expect<jwtSession.Passwords>().type.not.toBeAssignableFrom<{ verify (password: string, passwordHash: string): boolean }>()
+    app.register(jwtSession, { secret: 'x', userLookup, passwords, throttle: { account: { attempts: 5, window: '1h' }, address: false } })
+    app.register(jwtSession, { secret: 'x', userLookup: { ...userLookup, updatePasswordHash: async ({ roles }, passwordHash) => { [...roles, passwordHash].join() } }, throttle: false })
+    expect(app.register).type.not.toBeCallableWith(jwtSession, { secret: 'x', userLookup, throttle: { account: { max: 5 } } })
+  })
+
   test('other plugins keep their own types', () => {
     app.register(async (child, options) => {
       expect(options).type.toBe<{ name: string }>()

@@ -166,6 +166,15 @@ t.test('which key signs: the first that is not for verifying only, or else the s
   t.same(await uses({ keys: [one.option], secret: [SECRET, SECRET.toLowerCase()] }), ['one sign', 'null verify', 'null verify'])
 })
 
+t.test('where no key signs, nothing is signed', async (t) => {
+  const ring = await createKeyRing({ ...readKeys({ keys: [publicOption(made.EdDSA)] }, false), header: readHeader(undefined) })
+  t.throws(() => ring.sign('at+jwt', {}, undefined), { ...INVALID, message: /holds no key that signs/ })
+  await ring.live.add(made.ES256.option)
+  t.throws(() => ring.sign('at+jwt', {}, undefined), INVALID, 'a key that comes verifies')
+  ring.live.promote('ES256')
+  t.ok(ring.sign('at+jwt', {}, undefined))
+})
+
 t.test('keys come, sign and go while the application runs', async (t) => {
   const [one, two, three] = [makeKey('ES256', 'one'), makeKey('EdDSA', 'two'), makeKey('RS256', 'three')]
   const ring = await ringOf({ keys: [one.option], secret: [SECRET, SECRET.toLowerCase()] })

@@ -24,13 +24,16 @@ t.test('as many as there are places work at once, the others in order of arrival
   await t.rejects(queue.run(async () => begun.push('e'), undefined), BUSY)
   pieces[1]?.end()
   await turn()
-  t.same(begun, ['a', 'b', 'c'])
+  const late = queue.run(async () => begun.push('late'), undefined)
+  await turn()
+  t.same(begun, ['a', 'b', 'c'], 'a place that is handed on is not free')
   pieces[0]?.fail()
   await t.rejects(answers[0] as Promise<unknown>, { message: 'a' })
   await turn()
   t.same(begun, ['a', 'b', 'c', 'd'], 'a failure frees its place, too')
   for (const { end } of pieces) end()
   t.same(await Promise.all(answers.slice(1)), ['b', 'c', 'd'])
+  await late
   t.equal(await queue.run(async () => 'f', undefined), 'f')
 })
 
