@@ -12,6 +12,8 @@ const SUFFIX = 22
 interface Entry<Claims> {
   readonly token: string
   readonly verified: Verified<Claims>
+  /** When it was found to be valid already: should the clock go back, that is open again. */
+  readonly since: number
 }
 
 export interface TokenMemory<Claims> extends TokenKind<Claims> {
@@ -65,11 +67,13 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
       const key = token.slice(-SUFFIX)
       const entry = known.get(key)
       if (entry !== undefined && entry.token === token) {
-        if (entry.verified.claims.exp + tolerance <= now) forget(key, entry)
-        return entry.verified
+        const { verified, since } = entry
+        const hasExpired = verified.claims.exp + tolerance <= now
+        if (hasExpired || now < since) forget(key, entry)
+        if (now >= since) return verified
       }
       const verified = kind.verify(token, now)
-      if (verified !== undefined && verified.claims.exp + tolerance > now) remember(key, { token, verified })
+      if (verified !== undefined && verified.claims.exp + tolerance > now) remember(key, { token, verified, since: now })
       return verified
     }
   }

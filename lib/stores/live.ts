@@ -78,10 +78,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
 
   const isTrusted = (steady: number, now: number): boolean => subscription !== null && steady < leaseEnd && now < leaseWallEnd
 
-  function isBuried (id: string): boolean {
-    const until = dead.get(id)
-    return until !== undefined && until > timing.now()
-  }
+  const isBuried = (id: string): boolean => dead.has(id) && dead.get(id) as number > timing.now()
 
   function remembered ({ id, subject }: SessionRef): SessionRecord | undefined {
     const entry = hot.get(id)

@@ -69,6 +69,16 @@ t.test('an expired token is handed back to be judged, and forgotten', async (t) 
   t.equal(kind.asked.length, 3, 'and what has expired is not remembered anew')
 })
 
+t.test('a clock that goes back opens again what a token says of its beginning', async (t) => {
+  const kind = countingKind()
+  const memory = tokenMemory(kind, 2, 0)
+  memory.verify(tokenOf(1), 10)
+  memory.verify(tokenOf(1), 9)
+  t.equal(kind.asked.length, 2)
+  memory.verify(tokenOf(1), 9)
+  t.equal(kind.asked.length, 2)
+})
+
 t.test('after clear, every token is verified again', async (t) => {
   const kind = countingKind()
   const memory = tokenMemory(kind, 2, 0)
