@@ -26,10 +26,12 @@ function fileStore (folder: string): RevocationStore {
     const records = await recordsOf(record.subject)
     if ((records.find(({ id }) => id === record.id)?.revision ?? 0) !== expected) return false
     const now = Date.now() / 1000
-    const others = records.filter(({ id, revoked, expiresAt }) => id !== record.id && !revoked && expiresAt > now)
+    const kept = records.filter(({ id, expiresAt }) => id !== record.id && expiresAt > now)
+    // A revoked session is dropped: it is listed no more, and no write can take its place.
+    if (!record.revoked) kept.push(record)
     // A reader sees the old file or the new one, never a half. What is flushed is not undone when the power fails, revocations least of all.
     const file = fileOf(record.subject)
-    await writeFile(`${file}.new`, JSON.stringify([...others, record]), { flush: true })
+    await writeFile(`${file}.new`, JSON.stringify(kept), { flush: true })
     await rename(`${file}.new`, file)
     return true
   }
