@@ -29,7 +29,7 @@ function fileStore (folder: string): RevocationStore {
     const kept = records.filter(({ id, expiresAt }) => id !== record.id && expiresAt > now)
     // A revoked session is dropped: it is listed no more, and no write can take its place.
     if (!record.revoked) kept.push(record)
-    // A reader sees the old file or the new one, never a half. What is flushed is not undone when the power fails, revocations least of all.
+    // A reader sees the old file or the new one, never a half, also after a crash.
     const file = fileOf(record.subject)
     await writeFile(`${file}.new`, JSON.stringify(kept), { flush: true })
     await rename(`${file}.new`, file)

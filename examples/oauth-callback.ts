@@ -24,10 +24,12 @@ async function start (): Promise<void> {
       client,
       auth: { authorizeHost: provider.listeningOrigin, authorizePath: '/authorize', tokenHost: provider.listeningOrigin, tokenPath: '/token' }
     },
+    scope: ['profile'],
     pkce: 'S256',
     startRedirectPath: '/login',
     callbackUri: () => `${app.listeningOrigin}/callback`, // in earnest a constant, which the provider knows
-    cookie: { path: '/', secure }
+    cookie: { path: '/', secure },
+    hostPrefixedCookies: secure
   })
   await app.register(jwtSession, {
     secret: JWT_SECRET,
@@ -38,11 +40,12 @@ async function start (): Promise<void> {
   })
 
   app.get<{ Querystring: { code?: string } }>('/callback', async (request, reply) => {
-    // Checks that this browser began the login (state), and takes the code to the provider with the verifier that only this server knows.
-    // A code or state that is wrong comes from outside: it is the client's fault, not a failure of this server.
+    // Checks that this browser began the login (state), and takes the code to the provider with what only this browser has (PKCE).
+    // `deliver` does not ask who made the request, so never leave this out. What is wrong with it is no failure of this server.
     const granted = await app.provider.getAccessTokenFromAuthorizationCodeFlow(request, reply).catch(() => null)
     if (granted === null) return reply.code(400).send({ message: 'This login was not begun here, or is over' })
     const answer = await fetch(`${provider.listeningOrigin}/userinfo`, { headers: { authorization: `Bearer ${granted.token.access_token}` } })
+    if (!answer.ok) return reply.code(502).send({ message: 'The provider did not say who this is' })
     const { sub, name } = await answer.json() as { sub: string, name: string }
 
     // Known by the provider's own id for them, never by an email address, which the next one may get.
@@ -54,7 +57,7 @@ async function start (): Promise<void> {
   })
   app.get('/', { onRequest: [app.authenticate({ optional: true })] }, ({ auth }, reply) => reply.type('text/html').send(auth === null
     ? '<a href="/login">Log in</a>'
-    : `You are ${auth.subject}. <button onclick="fetch('/logout', { method: 'POST' }).then(() => location.reload())">Log out</button>`))
+    : `You are ${encodeURIComponent(auth.subject)}. <button onclick="fetch('/logout', { method: 'POST' }).then(() => location.reload())">Log out</button>`))
 
   app.addHook('onClose', () => provider.close())
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => app.close())
