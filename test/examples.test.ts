@@ -1,100 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import vm from 'node:vm'
-import { childEnv } from './support/child-env'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import ts from 'typescript'
+import { clientOf, paste, run, skipPasting } from './support/program'
+import { blocks, blockWith } from './support/readme'
 
 // Every program starts in a process of its own, on machines that may be slow.
 t.setTimeout(180_000)
-
-const ROOT = join(__dirname, '..')
-const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
-
-interface Program {
-  /** Waits for the first match of a pattern in what the program prints. */
-  printed (pattern: RegExp): Promise<RegExpMatchArray>
-  stop (signal: NodeJS.Signals): Promise<number | null>
-}
-
-/** Runs a program as `npm start` does, at a free port, and without the loaders of tap, which would measure it too. */
-function run (t: Test, ...args: string[]): Program {
-  const child = spawn(process.execPath, ['--import', 'tsx', ...args], { cwd: ROOT, env: { ...childEnv(), PORT: '0' } })
-  const ended = once(child, 'close').then(([code]) => code as number | null)
-  t.teardown(() => { child.kill('SIGKILL') })
-
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { output += text })
-  return {
-    async printed (pattern) {
-      for (;;) {
-        const match = pattern.exec(output)
-        if (match !== null) return match
-        const code = await Promise.race([ended, once(child.stdout, 'data').then(() => 'more')])
-        if (code !== 'more' && !pattern.test(output)) throw new Error(`The program ended with ${code}: ${output}`)
-      }
-    },
-    async stop (signal) {
-      child.kill(signal)
-      return await ended
-    }
-  }
-}
-
-interface Answer {
-  status: number
-  code: string | undefined
-  body: { access_token: string, refresh_token: string, [member: string]: unknown }
-}
-
-function clientOf (address: string) {
-  async function send (method: string, path: string, token: string | undefined, body: object | undefined): Promise<Answer> {
-    const response = await fetch(address + path, {
-      method,
-      headers: {
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' })
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) })
-    })
-    const text = await response.text()
-    const answer = text.startsWith('{') ? JSON.parse(text) : { text }
-    return { status: response.status, code: answer.code?.replace('FST_JWT_SESSION_', ''), body: answer }
-  }
-  return {
-    get: (path: string, token?: string) => send('GET', path, token, undefined),
-    login: (username: string, password: string) => send('POST', '/login', undefined, { username, password }),
-    refresh: (token: string) => send('POST', '/refresh', undefined, { refresh_token: token }),
-    logout: (token: string) => send('POST', '/logout', token, undefined)
-  }
-}
-
-/** The code blocks of a language in the README, without the indentation of the list that they may stand in. */
-function blocks (language: string): string[] {
-  const pattern = new RegExp(`^( *)\`\`\`${language}\\n([^]*?)^ *\`\`\`$`, 'gm')
-  return Array.from(README.matchAll(pattern), ([, indent, code]) => (code as string).replaceAll(new RegExp(`^${indent}`, 'gm'), ''))
-}
-
-function blockWith (language: string, text: string): string {
-  const found = blocks(language).filter((block) => block.includes(text))
-  if (found.length !== 1) throw new Error(`${found.length} blocks of the README hold ${text}`)
-  return found[0] as string
-}
-
-const skipPasting = !['sh', 'curl'].every((tool) => spawnSync(tool, ['-c', 'true']).error === undefined) && 'needs sh and curl'
-
-/** Runs the lines that an example prints for that, and answers what became of them. */
-async function paste (guide: string): Promise<{ code: number, statuses: string[], output: string }> {
-  const lines = guide.split('\n').filter((line) => /^ {2}(?:\w+=|\w+ \(\)|curl |change)/.test(line))
-  const shell = spawn('sh', ['-e'], { stdio: ['pipe', 'pipe', 'ignore'] })
-  let output = ''
-  shell.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
-  shell.stdin.end(lines.join('\n') + '\n')
-  const [code] = await once(shell, 'close')
-  return { code, output, statuses: Array.from(output.matchAll(/^HTTP\/1.1 (\d+)/gm), ([, status]) => status as string) }
-}
 
 t.test('the minimal example', async (t) => {
   const example = run(t, 'examples/minimal.ts')
