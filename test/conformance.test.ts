@@ -5,7 +5,7 @@ import { brokenStores } from './support/broken-stores'
 import { newStorage, sharedStore } from './support/shared-store'
 
 // Most of the time passes in waiting.
-t.jobs = 30
+t.jobs = 10
 
 const slow: FaultPlan = ({ name, index }) => ['read', 'write', 'list'].includes(name) ? { beforeMs: index % 3, afterMs: index % 2 } : undefined
 

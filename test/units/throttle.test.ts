@@ -3,6 +3,7 @@ import t from 'tap'
 import { networkOf } from '../../lib/address'
 import { LIMITER, type CountingStore, type LimiterOptions } from '../../lib/limiter'
 import { memoryStore } from '../../lib/stores/memory'
+import { postgresLimiter } from '../../lib/stores/postgres-limiter'
 import { createThrottle, readThrottle, type Attempt, type Refusal, type Throttle } from '../../lib/throttle'
 import { stopClock } from '../support/clock'
 import { engines, newNamespace, skipReason } from '../support/engines'
@@ -211,4 +212,17 @@ t.test('who may change an address at will is one: 64 bits of IPv6, and IPv4 in w
   for (const addresses of same) t.equal(new Set(addresses.map(networkOf)).size, 1, addresses.map(networkOf).join(' '))
   t.equal(new Set(same.map(([first]) => networkOf(first as string))).size, same.length)
   for (const odd of ['', 'unknown', '1.2.3', ':::', '2001:db8::g', 'undefined']) t.equal(networkOf(odd), odd)
+})
+
+t.test('a limiter of PostgreSQL names a schema only when there is one', async (t) => {
+  const asked: string[] = []
+  const ask = async (text: string): Promise<never> => {
+    asked.push(text)
+    throw new Error('enough')
+  }
+  for (const schema of [undefined, 'sessions']) {
+    await t.rejects(postgresLimiter(ask, 'attempts', schema)({ points: 1, duration: 1 } as never).consume('x'), { message: 'enough' })
+  }
+  t.equal(asked[0]?.includes('sessions'), false)
+  t.equal(asked[1]?.includes('sessions'), true)
 })
