@@ -8,10 +8,10 @@ import { transformSync } from 'esbuild'
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const FILES = /^(?:dist\/(?:lib|types|esm)\/.*\.(?:js|js\.map|d\.ts)|dist\/esm\/package\.json|(?:CHANGELOG|README|SECURITY)\.md|LICENSE|package\.json)$/
-const PACKED = 300_000
-const UNPACKED = 1_000_000
+const PACKED = 350_000
+const UNPACKED = 1_300_000
 const CLIENT = 2000
-const DEPENDENCIES = ['@fastify/jwt', '@fastify/sensible', '@sinclair/typebox', 'bcryptjs', 'fastify-plugin']
+const DEPENDENCIES = ['@fastify/jwt', '@fastify/sensible', '@sinclair/typebox', 'bcryptjs', 'fastify-plugin', 'piscina', 'rate-limiter-flexible']
 
 const read = (path) => readFileSync(join(ROOT, path), 'utf8')
 
