@@ -27,6 +27,7 @@ function valueIn (answer: Answer, name: string): string {
 }
 
 t.test('login, guarded routes, refresh, logout', async (t) => {
+  stopClock(t)
   const { browser, events } = await build(t)
   const login = await browser.login()
   t.match(login.json(), { token_type: 'Bearer', expires_in: 900, refresh_expires_in: 604_800, csrf_token: /^[\w-]{22}$/ })

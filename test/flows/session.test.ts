@@ -20,6 +20,7 @@ async function flows (t: Test, engine: Engine): Promise<void> {
   }
 
   t.test('login, guarded route, refresh, logout', async (t) => {
+    stopClock(t)
     const { client, events } = await build(t)
     const tokens = await client.login()
     t.match(tokens, { token_type: 'Bearer', expires_in: 900, refresh_expires_in: 604_800 })
