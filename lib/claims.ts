@@ -7,12 +7,30 @@ type Check = (value: unknown) => Awaitable<boolean>
 
 const REMEDY = 'Give a value, anyOf(…), allOf(…), a predicate, or an object of these'
 
-/** A requirement that one of these values is, or is among, the claim's. */
+/**
+ * A requirement that one of these values is, or is among, the claim's.
+ *
+ * @example
+ * ```ts
+ * import { anyOf } from 'fastify-jwt-session'
+ *
+ * app.get('/drafts', { onRequest: [app.requireClaims({ roles: anyOf('admin', 'editor') })] }, () => ({ drafts: [] }))
+ * ```
+ */
 export function anyOf<Value extends ClaimValue> (...values: Value[]): ClaimChoice<Value> {
   return choice('any', values)
 }
 
-/** A requirement that all of these values are among the claim's. */
+/**
+ * A requirement that all of these values are among the claim's.
+ *
+ * @example
+ * ```ts
+ * import { allOf } from 'fastify-jwt-session'
+ *
+ * app.get('/drafts', { onRequest: [app.requireClaims({ roles: allOf('admin', 'editor') })] }, () => ({ drafts: [] }))
+ * ```
+ */
 export function allOf<Value extends ClaimValue> (...values: Value[]): ClaimChoice<Value> {
   return choice('all', values)
 }

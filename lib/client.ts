@@ -55,7 +55,20 @@ export interface SessionClient {
   logout (options?: { everywhere?: boolean }): Promise<void>
 }
 
-/** Keeps a session in a browser, or in Node, and its tokens new: once for any number of requests, and of pages that share a storage. */
+/**
+ * Keeps a session in a browser, or in Node, and its tokens new: once for any number of requests, and of pages that share a storage.
+ *
+ * @example
+ * ```ts
+ * import { createSessionClient } from 'fastify-jwt-session/client'
+ *
+ * const session = createSessionClient({ storage: localStorage, onEnd: () => showLogin() })
+ *
+ * await session.login({ username: 'ada', password: 'lovelace' })
+ * const answer = await session.fetch('/me') // refreshes first when the access token has expired
+ * console.log(await answer.json())
+ * ```
+ */
 export function createSessionClient ({
   baseUrl = '', transport, storage, onEnd, fetch: request = globalThis.fetch,
   routes: { login = '/login', refresh = '/refresh', logout = '/logout' } = {}

@@ -36,6 +36,20 @@ export type FaultPlan = (call: StoreCall) => Fault | undefined
  * A store with faults made to order, for tests of what an application does when its store fails. A call that nothing befalls is
  * handed on as it is, also if the store answers without a promise. With a plan that never answers a fault, the wrapper passes
  * `conformanceTests` whenever the store does.
+ *
+ * @example
+ * ```ts
+ * import jwtSession, { memoryStore } from 'fastify-jwt-session'
+ * import { faultyStore } from 'fastify-jwt-session/conformance'
+ *
+ * let isDown = false
+ * const revocationStore = faultyStore(memoryStore(), () => isDown ? 'rejected before' : undefined)
+ * await app.register(jwtSession, { ...options, revocationStore })
+ *
+ * isDown = true
+ * const answer = await app.inject({ method: 'POST', url: '/login', payload: { username: 'ada', password: 'lovelace' } })
+ * console.log(answer.statusCode) // 503
+ * ```
  */
 export function faultyStore (store: RevocationStore, plan: FaultPlan): RevocationStore {
   const counts = new Map<StoreCall['name'], number>()

@@ -53,6 +53,14 @@ export interface ConformanceTest {
  * storage between them, since each makes sessions of its own, and may run at once. They cannot prove what happens when the server behind the store
  * fails: that a call rejects or settles in time then, rather than answering that nothing is there, is for tests of your own.
  * @throws `AssertionError` when an option is not valid.
+ * @example
+ * ```ts
+ * import { test } from 'node:test'
+ * import { conformanceTests } from 'fastify-jwt-session/conformance'
+ *
+ * const storage = await emptyDatabase() // yours: isolated and empty
+ * for (const { name, run } of conformanceTests({ open: () => myStore(storage.connect()) })) test(name, run)
+ * ```
  */
 export function conformanceTests (options: ConformanceOptions): ConformanceTest[] {
   const {

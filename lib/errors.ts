@@ -63,10 +63,23 @@ export function optionInvalid (option: string, problem: string, remedy: string):
   return create('OPTION_INVALID', table.OPTION_INVALID[0], `fastify-jwt-session: ${option} ${problem}. ${remedy}.`, {})
 }
 
-/** Whether an error is one of this package, also one of another copy of it. */
+/**
+ * Whether an error is one of this package, also one of another copy of it.
+ *
+ * @example
+ * ```ts
+ * import { isSessionError } from 'fastify-jwt-session'
+ *
+ * app.setErrorHandler((error, _request, reply) => {
+ *   if (!isSessionError(error)) return reply.send(error) // as Fastify would
+ *   return reply.code(error.statusCode).send({ reason: error.code })
+ * })
+ * ```
+ */
 export function isSessionError (error: unknown): error is SessionError {
-  const code = (error as Partial<SessionError> | null | undefined)?.code
-  return typeof code === 'string' && code.startsWith(PREFIX) && Object.hasOwn(table, code.slice(PREFIX.length))
+  const { code, headers } = (error ?? {}) as Partial<SessionError>
+  // What a gateway hands on may have the code of an error, and nothing else of it.
+  return typeof code === 'string' && code.startsWith(PREFIX) && Object.hasOwn(table, code.slice(PREFIX.length)) && headers?.['cache-control'] !== undefined
 }
 
 const PREFIX = 'FST_JWT_SESSION_'

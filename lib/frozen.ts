@@ -7,13 +7,12 @@ export function frozenCopy<T> (value: T): T {
 export function freezeDeep<T> (value: T): T {
   // A stack of our own: a signed token may nest deeper than calls may.
   const open: unknown[] = [value]
-  while (open.length > 0) {
-    const next = open.pop()
-    if (typeof next !== 'object' || next === null) continue
-    Object.freeze(next)
-    for (const member of Array.isArray(next) ? next : Object.values(next)) {
-      if (typeof member === 'object') open.push(member)
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    for (const name in next as object) {
+      const member = (next as Record<string, unknown>)[name]
+      if (typeof member === 'object' && member !== null) open.push(member)
     }
+    Object.freeze(next)
   }
   return value
 }

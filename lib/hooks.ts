@@ -14,7 +14,7 @@ type Guarded = GuardRequest & { auth: Auth | null }
 type Done = (error?: Error) => void
 
 /** What is asked of whoever makes a request; all of it may be left out. */
-type Demands = Pick<AuthenticateOptions, 'optional' | 'locations' | 'loadUser'>
+type Demands = { readonly [Name in 'optional' | 'locations' | 'loadUser']?: AuthenticateOptions[Name] | undefined }
 
 /**
  * A hook out of a check. It finishes without a promise when the check does, and it may be called without `done`, in which case
@@ -46,16 +46,17 @@ function partsOf (request: GuardRequest): Parts {
 }
 
 /** Fills `request.auth`, as far as a guard before did not, with what `judge` does not refuse. */
-function identify (request: Guarded, { optional = false, locations, loadUser }: Demands, judge: (auth: Auth) => void = () => {}): Awaitable<void> {
+function identify (request: Guarded, { optional = false, locations, loadUser }: Demands, judge: (auth: Auth) => Awaitable<void> = () => {}): Awaitable<void> {
   const parts = partsOf(request)
   return after(request.auth ?? authenticated(parts, request, optional, locations), (auth) => {
     if (auth === null) return
     // What a guard before accepted may come from where this one does not look.
     if (locations !== undefined && !locations.some((location) => location === auth.source)) throw sessionError('TOKEN_MISSING')
-    judge(auth)
-    // The option is for the first guard: one that was told otherwise has its way.
-    const wanted = loadUser ?? (request.auth === null && parts.settings.loadUser)
-    return after(withUser(parts, auth, wanted), (whole) => { request.auth = whole })
+    return after(judge(auth), () => {
+      // The option is for the first guard: one that was told otherwise has its way.
+      const wanted = loadUser ?? (request.auth === null && parts.settings.loadUser)
+      return after(withUser(parts, auth, wanted), (whole) => { request.auth = whole })
+    })
   })
 }
 
@@ -79,7 +80,7 @@ function demanding (requirements: AuthenticateOptions): GuardHook {
   if (audience !== undefined && (typeof audience !== 'string' || audience === '')) throw optionInvalid('authenticate.audience', 'is not a string that says something', 'Name one audience')
   const locations = requirements.locations === undefined ? undefined : readLocations('authenticate.locations', requirements.locations)
   const loadUser = readLoadUser('authenticate.loadUser', requirements.loadUser)
-  const demands: Demands = { optional, ...(locations === undefined ? {} : { locations }), ...(loadUser === undefined ? {} : { loadUser }) }
+  const demands: Demands = { optional, locations, loadUser }
 
   return guard('authenticate', (request) => identify(request, demands, (auth) => {
     if (audience !== undefined && ![auth.claims.aud].flat().includes(audience)) throw sessionError('TOKEN_INVALID')
@@ -89,7 +90,17 @@ function demanding (requirements: AuthenticateOptions): GuardHook {
   }))
 }
 
-/** The guard `authenticate`, independent of any instance: it finds the plugin by the route, and refuses when there is none. */
+/**
+ * The guard `authenticate`, independent of any instance: it finds the plugin by the route, and refuses when there is none.
+ *
+ * @example
+ * ```ts
+ * import { authenticate } from 'fastify-jwt-session'
+ *
+ * app.get('/me', { onRequest: [authenticate] }, ({ auth }) => ({ id: auth.subject }))
+ * app.post('/email', { onRequest: [authenticate({ maxAge: '10m' })] }, () => ({ changed: true }))
+ * ```
+ */
 export const authenticate = function authenticate (
   ...args: [AuthenticateOptions?] | [GuardRequest, unknown, Done]
 ): unknown {
@@ -97,11 +108,19 @@ export const authenticate = function authenticate (
   return args[0] === undefined ? plainAuthenticate : demanding(args[0] as AuthenticateOptions)
 } as Authenticate
 
-/** The guard factory `requireClaims`, independent of any instance like `authenticate`. */
+/**
+ * The guard factory `requireClaims`, independent of any instance like `authenticate`.
+ *
+ * @example
+ * ```ts
+ * import { requireClaims } from 'fastify-jwt-session'
+ *
+ * app.get('/reports', { onRequest: [requireClaims({ roles: 'admin' })] }, () => ({ reports: [] }))
+ * ```
+ */
 export const requireClaims: RequireClaims = (requirements: ClaimRequirements) => {
   const check = compileRequirements(requirements)
-  return guard('requireClaims', (request) => after(identify(request, {}), () =>
-    after(check((request.auth as Auth).claims), (holds) => {
-      if (!holds) throw sessionError('CLAIMS_INSUFFICIENT')
-    })))
+  return guard('requireClaims', (request) => identify(request, {}, ({ claims }) => after(check(claims), (holds) => {
+    if (!holds) throw sessionError('CLAIMS_INSUFFICIENT')
+  })))
 }

@@ -33,6 +33,22 @@ import * as contract from '../types'
  *
  * Await the registration before you declare guarded routes, and give guards in an array.
  * @throws `OPTION_INVALID` when an option cannot be used.
+ * @example
+ * ```ts
+ * import Fastify from 'fastify'
+ * import jwtSession from 'fastify-jwt-session'
+ *
+ * const app = Fastify()
+ * await app.register(jwtSession, {
+ *   secret: process.env.JWT_SECRET, // openssl rand -base64 32
+ *   userLookup: {
+ *     findByUsername: (username) => db.users.byEmail(username), // { id, passwordHash, … } or null
+ *     findById: (id) => db.users.byId(id)
+ *   },
+ *   claims: ({ roles }) => ({ roles })
+ * })
+ * app.get('/me', { onRequest: [app.authenticate] }, ({ auth }) => ({ id: auth.subject }))
+ * ```
  */
 async function fastifyJwtSession (
   app: FastifyInstance,
@@ -43,7 +59,7 @@ async function fastifyJwtSession (
   for (const warning of settings.warnings) app.log.warn(`fastify-jwt-session: ${warning}`)
 
   await settings.transport.cookies?.prepare(app)
-  const { events, emit } = createEvents(app.log)
+  const { events, emit, isHeard } = createEvents(app.log)
   const ring = await createKeyRing({ ...settings.keys, header: settings.header })
   const issued = createTokens(ring, settings.tokens)
   const access = tokenMemory(issued.access, settings.tokenMemory, settings.tokens.clockTolerance)
@@ -52,8 +68,9 @@ async function fastifyJwtSession (
   app.addHook('onClose', async () => await settings.passwords.close?.())
   const decoyHash = await settings.passwords.hash(randomBytes(24).toString('base64url'))
 
-  const store = boundedStore(settings.store, settings.storeTimeout, (err) => {
-    app.log.error({ err }, 'fastify-jwt-session: the store of sessions does not answer')
+  const store = boundedStore(settings.store, settings.storeTimeout, {
+    failed (err) { app.log.error({ err }, 'fastify-jwt-session: the store of sessions does not answer') },
+    listener: () => isHeard('store.called') ? (call) => emit('store.called', call) : undefined
   })
   const live = liveSessions({ read: store.read, watch: settings.watch && loggedWatch(settings.watch, app.log) }, settings.live, timing)
   const stopPruning = pruneRegularly(settings.store, app.log, timing)
@@ -75,7 +92,16 @@ async function fastifyJwtSession (
     tell (err) { app.log.error({ err }, 'fastify-jwt-session: login attempts cannot be counted for all nodes, so this one counts alone') }
   })
   const parts: Parts = Object.freeze<Parts>({
-    settings, events, emit, ring, tokens, remote, decoyHash, throttle, sessions: settings.verifyOnly?.isTrusting ? trusting(sessions) : sessions
+    settings,
+    events,
+    emit,
+    ring,
+    tokens,
+    remote,
+    decoyHash,
+    throttle,
+    sessions: settings.verifyOnly?.isTrusting ? trusting(sessions) : sessions,
+    memory: () => ({ ...live.memory(), tokens: access.count() })
   })
 
   app.decorate(PARTS as unknown as string, parts)
@@ -86,8 +112,12 @@ async function fastifyJwtSession (
   app.decorateRequest('auth', null as unknown as contract.Auth)
 
   // Before any error handler, so that the challenge survives whatever the application answers.
-  app.addHook('onError', (_request, reply, error, done) => {
-    if (errors.isSessionError(error)) reply.headers(error.headers)
+  app.addHook('onError', (request, reply, error, done) => {
+    if (errors.isSessionError(error)) {
+      reply.headers(error.headers)
+      const { code, statusCode } = error
+      emit('request.refused', { code, statusCode, route: request.routeOptions.url ?? null })
+    }
     done()
   })
   if (settings.protectAll) protectAll(app)
@@ -143,12 +173,15 @@ declare namespace fastifyJwtSession {
   export import Session = contract.Session
   export import SessionEventMap = contract.SessionEventMap
   export import SessionEvents = contract.SessionEvents
+  export import SessionMemory = contract.SessionMemory
   export import SessionRecord = contract.SessionRecord
   export import SessionRef = contract.SessionRef
   export import SessionState = contract.SessionState
   export import SessionUser = contract.SessionUser
+  export import StoreCall = contract.StoreCall
   export import ThrottleOptions = contract.ThrottleOptions
   export import TokenAnswer = contract.TokenAnswer
+  export import TokenClaims = contract.TokenClaims
   export import TokenLocation = contract.TokenLocation
   export import UserLookup = contract.UserLookup
   export import VerifyOnlyOptions = contract.VerifyOnlyOptions
@@ -156,15 +189,15 @@ declare namespace fastifyJwtSession {
   export import SessionError = errors.SessionError
   export import SessionErrorCode = errors.SessionErrorCode
   export import SessionErrorName = errors.SessionErrorName
-  export const authenticate: typeof hooks.authenticate
-  export const requireClaims: typeof hooks.requireClaims
-  export const anyOf: typeof claims.anyOf
-  export const allOf: typeof claims.allOf
-  export const memoryStore: typeof memory.memoryStore
-  export const bcryptPasswords: typeof bcrypt.bcryptPasswords
-  export const scryptPasswords: typeof scrypt.scryptPasswords
-  export const isSessionError: typeof errors.isSessionError
-  export const sessionErrors: typeof errors.sessionErrors
+  export import authenticate = hooks.authenticate
+  export import requireClaims = hooks.requireClaims
+  export import anyOf = claims.anyOf
+  export import allOf = claims.allOf
+  export import memoryStore = memory.memoryStore
+  export import bcryptPasswords = bcrypt.bcryptPasswords
+  export import scryptPasswords = scrypt.scryptPasswords
+  export import isSessionError = errors.isSessionError
+  export import sessionErrors = errors.sessionErrors
   export { fastifyJwtSession as default, fastifyJwtSession }
 }
 

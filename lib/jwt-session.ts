@@ -1,5 +1,5 @@
 import { authorize } from './access'
-import { deliver } from './deliver'
+import { deliver } from './delivery'
 import { login } from './login'
 import { consumeOneTimeToken, issueOneTimeToken } from './one-time-tokens'
 import { refresh } from './refresh'
@@ -14,6 +14,7 @@ export function createJwtSession (parts: Parts): JwtSession {
   return Object.freeze<JwtSession>({
     events,
     keys: ring.live,
+    memory: parts.memory,
     login: async (user, request) => await login(parts, user, request, request && transport.deliver(request)),
     refresh: async (refreshToken) => await refresh(parts, refreshToken, undefined),
     verify: async (accessToken) => await authorize(parts, accessToken, null),

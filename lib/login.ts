@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isSessionError, sessionError } from './errors'
 import { issue } from './issue'
 import { isUnchanged, lookUp, subjectOf } from './users'
@@ -82,4 +82,11 @@ async function isRehashed ({ settings }: Parts, user: SessionUser | undefined, c
 export function deviceOf (request: FastifyRequest): Device {
   const userAgent = request.headers['user-agent']?.slice(0, 256)
   return { ip: request.ip, ...(userAgent === undefined ? {} : { userAgent }) }
+}
+
+/** Aborted when the response is over: before it was sent, that means that nobody waits for it. */
+export function hangUpOf (reply: FastifyReply): AbortSignal {
+  const over = new AbortController()
+  reply.raw.once('close', () => over.abort(new Error('The client is gone')))
+  return over.signal
 }

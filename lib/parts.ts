@@ -10,7 +10,7 @@ import type { LiveSettings } from './stores/live'
 import type { Throttle, ThrottleSettings } from './throttle'
 import type { TokenSettings, Tokens } from './tokens'
 import type { TransportSettings } from './transport-options'
-import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionUser, UserLookup } from '../types'
+import type { Awaitable, ClaimsContext, Passwords, RevocationStore, SessionEvents, SessionMemory, SessionUser, UserLookup } from '../types'
 
 /** The options after their check, with every default in place. */
 export interface Settings {
@@ -57,6 +57,7 @@ export interface Parts {
   /** Made by no password that anybody knows, with the parameters in use: the work for unknown users. */
   readonly decoyHash: string
   readonly throttle: Throttle
+  readonly memory: () => SessionMemory
 }
 
 /** The property of a Fastify instance that holds them. */

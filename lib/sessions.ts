@@ -60,7 +60,10 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
   const { idleTimeout, absoluteTimeout, maxPerSubject, intervals } = settings
 
   async function find (ref: SessionRef): Promise<SessionRecord | undefined> {
-    return matching(await store.read([ref]), ref)
+    const record = matching(await store.read([ref]), ref)
+    // The store may have lost what this node remembers as live. Not for good: it may be somebody else's.
+    if (!isLive(record, now())) live.fence(ref.id)
+    return record
   }
 
   /** Writes; false when somebody else did. A rejected write may have been applied, so it is looked at again. */

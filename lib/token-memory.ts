@@ -1,10 +1,14 @@
+import { evict } from './eviction'
 import type { TokenKind, Verified } from './tokens'
 
 /** What is remembered may take this many characters of tokens for each token that may be remembered. */
 const AVERAGE_LENGTH = 1024
 
-/** One in so many is taken in when the memory is full, so that more tokens than it holds do not chase each other out. */
+/** When the memory is full, one in so many makes room for itself and others, so that more tokens than it holds do not chase each other out. */
 const ADMISSION = 17
+
+/** Places to note for each token that may be remembered, so that few share one. */
+const PLACES = 4
 
 /** The end of the signature, which is enough to find a token by: it has as many random bits as a session's id. */
 const SUFFIX = 22
@@ -17,14 +21,19 @@ interface Entry<Claims> {
 }
 
 export interface TokenMemory<Claims> extends TokenKind<Claims> {
+  /** How many tokens are remembered. */
+  count (): number
   /** Forgets every token: to be called when a key goes. */
   clear (): void
 }
 
 /**
- * Remembers which tokens verified, so that a signature is checked once and not at every request. Nothing but the signature and
+ * Remembers which tokens verified, so that a signature is not checked at every request. Nothing but the signature and
  * the form is taken for granted: whoever asks still judges the expiry and the session. What was refused is never remembered, so nobody
  * without a key can push anything out.
+ *
+ * A token is kept when it comes again: keeping costs as much as verifying, and not every token does. Of its first time no more
+ * is noted than a number, in a place that others may take.
  *
  * Found by the end of the signature, because that is short, and compared as a whole: anything less mixes users up.
  * @param limit how many tokens are remembered.
@@ -34,29 +43,42 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
 ): TokenMemory<Claims> {
   const known = new Map<string, Entry<Claims>>()
   const room = limit * AVERAGE_LENGTH
+  const glimpses = new Int32Array(2 ** Math.ceil(Math.log2(PLACES * limit)))
   let length = 0
   let newcomers = 0
 
-  function forget (key: string, { token }: Entry<Claims>): void {
+  const isTooMuch = (): boolean => known.size > limit || length > room
+
+  function forget (key: string): void {
+    length -= (known.get(key) as Entry<Claims>).token.length
     known.delete(key)
-    length -= token.length
   }
 
   function remember (key: string, entry: Entry<Claims>): void {
-    const { token } = entry
     if (known.has(key)) return
-    const isFull = known.size >= limit || length + token.length > room
+    const isFull = known.size >= limit || length + entry.token.length > room
     if (isFull && ++newcomers % ADMISSION !== 0) return
-    known.set(key, entry)
+    // A copy: a slice of a header would keep all of that alive, other cookies and all.
+    const token = Buffer.from(entry.token, 'latin1').toString('latin1')
+    known.set(token.slice(-SUFFIX), { ...entry, token })
     length += token.length
-    for (const [oldestKey, oldest] of known) {
-      if (known.size <= limit && length <= room) break
-      forget(oldestKey, oldest)
-    }
+    if (isTooMuch()) evict(known, limit, isTooMuch, forget)
+  }
+
+  /** Whether a token with this key came lately. If another one left the same number, it is kept a request early. */
+  function isKnownBySight (key: string): boolean {
+    let number = 0
+    for (let index = 0; index < key.length; index++) number = (Math.imul(number, 31) + key.charCodeAt(index)) | 0
+    const place = number & (glimpses.length - 1)
+    if (glimpses[place] === number) return true
+    // By chance, or two tokens in turn would take the place from each other for ever.
+    if (Math.random() < 0.75) glimpses[place] = number
+    return false
   }
 
   return {
     sign: kind.sign,
+    count: () => known.size,
 
     clear () {
       known.clear()
@@ -69,11 +91,11 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
       if (entry !== undefined && entry.token === token) {
         const { verified, since } = entry
         const hasExpired = verified.claims.exp + tolerance <= now
-        if (hasExpired || now < since) forget(key, entry)
+        if (hasExpired || now < since) forget(key)
         if (now >= since) return verified
       }
       const verified = kind.verify(token, now)
-      if (verified !== undefined && verified.claims.exp + tolerance > now) remember(key, { token, verified, since: now })
+      if (verified !== undefined && verified.claims.exp + tolerance > now && isKnownBySight(key)) remember(key, { token, verified, since: now })
       return verified
     }
   }

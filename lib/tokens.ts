@@ -3,7 +3,7 @@ import { freezeDeep } from './frozen'
 import { isSegment, parseSegment } from './segments'
 import type { Header, TokenType } from './engine'
 import type { Ring } from './key-ring'
-import type { AccessTokenClaims, Auth, OneTimeTokenClaims } from '../types'
+import type { AccessTokenClaims, Auth, OneTimeTokenClaims, TokenClaims } from '../types'
 
 /** The longest token that is issued or looked at, in characters. Node refuses headers beyond 16 KiB in all. */
 export const MAX_TOKEN_LENGTH = 8192
@@ -11,16 +11,7 @@ export const MAX_TOKEN_LENGTH = 8192
 /** Nodes of one application never agree to the second, and a token from the future gains nobody anything. */
 const IAT_TOLERANCE = 5
 
-export interface RefreshTokenClaims {
-  readonly iss: string
-  readonly aud: string | readonly string[]
-  readonly sub: string
-  readonly sid: string
-  /** The session and the generation: one refresh token, one id. */
-  readonly jti: string
-  readonly gen: number
-  readonly iat: number
-  readonly exp: number
+export interface RefreshTokenClaims extends TokenClaims {
   readonly token_use: 'refresh'
   /** Copied from token to token through the life of a session. */
   readonly csrf?: string
@@ -83,7 +74,7 @@ export function createTokens (ring: Ring, settings: TokenSettings): Tokens {
       (claims.csrf === undefined || typeof claims.csrf === 'string') &&
       isCount(claims.gen) && isCount(claims.iat) && isCount(claims.exp) &&
       claims.iat <= now + Math.max(clockTolerance, IAT_TOLERANCE) &&
-      (!Object.hasOwn(claims, 'nbf') || (isCount(claims.nbf) && claims.nbf <= now + clockTolerance))
+      (claims.nbf === undefined || (isCount(claims.nbf) && claims.nbf <= now + clockTolerance))
   }
 
   function isAudience (aud: unknown): boolean {
@@ -92,7 +83,7 @@ export function createTokens (ring: Ring, settings: TokenSettings): Tokens {
       : typeof aud === 'string' && audience.includes(aud)
   }
 
-  function kind<Kind extends AccessTokenClaims | RefreshTokenClaims | OneTimeTokenClaims> (
+  function kind<Kind extends TokenClaims & { readonly token_use: string }> (
     type: TokenType, use: Kind['token_use'], isSound: (claims: Claims) => boolean
   ): TokenKind<Kind> {
     return {

@@ -39,9 +39,24 @@ declare module 'fastify' {
   }
 
   interface FastifyInstance {
-    /** A guard that lets only requests with a valid access token of a live session pass. */
+    /**
+     * A guard that lets only requests with a valid access token of a live session pass.
+     *
+     * @example
+     * ```ts
+     * app.get('/me', { onRequest: [app.authenticate] }, ({ auth }) => ({ id: auth.subject }))
+     * app.post('/email', { onRequest: [app.authenticate({ maxAge: '10m' })] }, () => ({ changed: true }))
+     * ```
+     */
     authenticate: Authenticate
-    /** Makes a guard that also looks at claims. */
+    /**
+     * Makes a guard that also looks at claims.
+     *
+     * @example
+     * ```ts
+     * app.get('/reports', { onRequest: [app.requireClaims({ roles: 'admin' })] }, () => ({ reports: [] }))
+     * ```
+     */
     requireClaims: RequireClaims
     /** Sessions, from your own code. */
     jwtSession: JwtSession

@@ -7,7 +7,16 @@ export interface GuardHook {
   (request: GuardRequest, reply: unknown): Promise<void>
 }
 
-/** What a guard asks of an access token beyond being valid. */
+/**
+ * What a guard asks of an access token beyond being valid.
+ *
+ * @example
+ * ```ts
+ * app.get('/news', { onRequest: [app.authenticate({ optional: true })] }, ({ auth }) => ({ hello: auth?.subject ?? 'stranger' }))
+ * app.delete('/account', { onRequest: [app.authenticate({ fresh: true })] }, () => ({ deleted: true }))
+ * app.get('/name', { onRequest: [app.authenticate({ loadUser: true })] }, ({ auth }) => ({ id: auth.user?.id }))
+ * ```
+ */
 export interface AuthenticateOptions {
   /** Lets requests without a token pass, with `request.auth` being `null`. A bad token still fails. @default false */
   optional?: boolean

@@ -1,4 +1,5 @@
 export type * from './session'
+export type * from './events'
 export type * from './one-time-token'
 export type * from './store'
 export type * from './users'

@@ -205,6 +205,19 @@ describe('what the plugin adds', () => {
     expect(app.jwtSession.login({ id: '1', passwordHash: '' })).type.toBe<Promise<jwtSession.TokenAnswer>>()
     expect(app.jwtSession.events.on).type.toBeCallableWith('session.reused', (event: { presented: number }) => event)
     expect(app.jwtSession.events.on).type.not.toBeCallableWith('session.stolen', () => {})
+    app.jwtSession.events.on('request.refused', ({ code, statusCode, route }) => {
+      expect(code).type.toBe<jwtSession.SessionErrorCode>()
+      expect(statusCode).type.toBe<number>()
+      expect(route).type.toBe<string | null>()
+    })
+    app.jwtSession.events.on('store.called', (call) => {
+      expect(call).type.toBe<jwtSession.StoreCall>()
+      expect(call.operation).type.toBe<'read' | 'write' | 'list'>()
+      expect(call.outcome).type.toBe<'answered' | 'failed'>()
+    })
+    expect(app.jwtSession.memory()).type.toBe<jwtSession.SessionMemory>()
+    expect(app.jwtSession.memory().isTrusted).type.toBe<boolean | null>()
+    expect(app.jwtSession.memory).type.not.toBeCallableWith('x')
   })
 
   test('a login of the application is delivered like any other', async () => {

@@ -64,6 +64,13 @@ export interface KeyInfo {
 /**
  * The keys of this process, which may be changed while it runs. The same has to be done in every process of the application,
  * and one step has to have reached all before the next: a key that one process signs with, others must know.
+ *
+ * @example
+ * ```ts
+ * await app.jwtSession.keys.add({ kid: '2026-06', algorithm: 'EdDSA', privateKey: process.env.PRIVATE_KEY })
+ * app.jwtSession.keys.promote('2026-06') // when every process knows it
+ * app.jwtSession.keys.retire(null) // the secret, when session.idleTimeout has passed since
+ * ```
  */
 export interface KeyRing {
   /** The keys, in the order in which they came. */

@@ -1,4 +1,4 @@
-import type { Duration } from './session'
+import type { Duration, TokenClaims } from './session'
 
 /** What a one-time token is to be. */
 export interface OneTimeToken {
@@ -12,19 +12,9 @@ export interface OneTimeToken {
   readonly claims?: Readonly<Record<string, unknown>>
 }
 
-/** The claims of a one-time token. Times are epoch seconds. */
-export interface OneTimeTokenClaims {
+/** The claims of a one-time token, yours included. */
+export interface OneTimeTokenClaims extends TokenClaims {
   readonly [name: string]: unknown
-  readonly iss: string
-  readonly aud: string | readonly string[]
-  /** The subject. */
-  readonly sub: string
-  /** The id of the token. */
-  readonly sid: string
-  readonly jti: string
-  readonly gen: number
-  readonly iat: number
-  readonly exp: number
   readonly purpose: string
   readonly token_use: 'once'
 }

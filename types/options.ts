@@ -69,6 +69,19 @@ export type HeaderFields = Readonly<Record<string, unknown>>
  * message that says how to mend it, and so is an option that does not exist.
  *
  * `keys`: the first signs, all verify, each with its own algorithm only. Tokens name their key by `kid`.
+ *
+ * @example
+ * ```ts
+ * await app.register(jwtSession, {
+ *   keys: [{ kid: '2026-06', algorithm: 'EdDSA', privateKey: process.env.PRIVATE_KEY }], // openssl genpkey -algorithm ed25519
+ *   issuer: 'https://login.example.com',
+ *   audience: 'shop',
+ *   session: { idleTimeout: '3d', maxPerSubject: 10 },
+ *   userLookup,
+ *   claims: ({ roles }) => ({ roles }),
+ *   routes: { jwks: true, sessions: true }
+ * })
+ * ```
  */
 export type JwtSessionOptions<User extends SessionUser = SessionUser, Claims extends object = RegisteredClaims> =
   SigningOptions & SessionOptions<User, Claims>
@@ -158,9 +171,9 @@ export interface SessionOptions<User extends SessionUser = SessionUser, Claims e
   /** How forged requests are told, when `locations` has `'cookie'`. */
   csrf?: CsrfOptions
   /**
-   * How many verified access tokens are remembered, so that the signature of a token is checked once and not at every request:
-   * 1 to 1,000,000, about 2 KB each, or `false`. Expiry and session are judged at every request all the same, and a key that is retired
-   * takes its tokens with it. When it is full, one in 17 further tokens gets in, so make it as large as the number of tokens in use.
+   * How many verified access tokens are remembered, so that the signature of a token is not checked at every request:
+   * 1 to 1,000,000, 1 to 2 KB each, or `false`. Expiry and session are judged at every request all the same, and a key that is retired
+   * takes its tokens with it. A token is kept when it has come two or three times. Make it as large as the number of tokens in use.
    * @default 10000
    */
   tokenMemory?: number | false

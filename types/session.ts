@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest, JwtSessionTypes } from 'fastify'
+import type { SessionEvents } from './events'
 import type { KeyRing } from './keys'
 import type { OneTimeToken, OneTimeTokenClaims } from './one-time-token'
-import type { SessionRef } from './store'
 import type { TokenLocation } from './transport'
 import type { SessionUser } from './users'
 
@@ -63,21 +63,25 @@ export interface Session extends Device {
   readonly expiresAt: number
 }
 
-/** The claims that every access token carries (RFC 7519, RFC 9068, OpenID Connect). Times are epoch seconds. */
-export interface AccessTokenClaims {
+/** The claims that every token of this package carries (RFC 7519, OpenID Connect). Times are epoch seconds. */
+export interface TokenClaims {
   readonly iss: string
   readonly aud: string | readonly string[]
   /** The subject. */
   readonly sub: string
-  /** The session's id. */
+  /** The id of the session, or of the one-time token. */
   readonly sid: string
   readonly jti: string
-  readonly iat: number
-  readonly exp: number
-  /** When credentials were last shown. */
-  readonly auth_time: number
   /** The generation of the session that the token belongs to. */
   readonly gen: number
+  readonly iat: number
+  readonly exp: number
+}
+
+/** The claims that every access token carries (RFC 7519, RFC 9068, OpenID Connect). Times are epoch seconds. */
+export interface AccessTokenClaims extends TokenClaims {
+  /** When credentials were last shown. */
+  readonly auth_time: number
   /** Present on tokens that a login made, absent on those that a refresh made. */
   readonly fresh?: true
   /** Present with `accessToken.nbf`. */
@@ -127,51 +131,18 @@ export interface TokenAnswer {
   user?: unknown
 }
 
-/** Why a refresh token was refused. Clients are told `REFRESH_TOKEN_INVALID` in every case. */
-export type RefreshRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked' | 'reused' | 'user_gone'
-
-/** Why a session was revoked. */
-export type RevocationReason = 'logout' | 'reused' | 'user_gone' | 'limit' | 'called'
-
-/** The events of `app.jwtSession.events` and what each tells. None holds a token, a password or a hash. */
-export interface SessionEventMap {
-  /** A session was opened. */
-  'login.succeeded': SessionRef & { readonly device: Device }
-  /** Credentials were refused. `username` is what the client sent: it may be a mistyped password, so think before you keep it. */
-  'login.failed': { readonly username: string, readonly device: Device }
+/** What this process remembers, so that warm requests cost little. */
+export interface SessionMemory {
+  /** How many sessions are remembered as live; at most 100,000, and none where `isTrusted` is `null`. */
+  readonly liveSessions: number
+  /** How many verified access tokens are remembered; at most the option `tokenMemory`. */
+  readonly tokens: number
   /**
-   * Credentials were not looked at, because there were too many attempts for this name or from this address; `retryAfter` is in
-   * seconds. `username` is what the client sent.
+   * Whether the subscription to revocations is trusted at this moment; while it is not, every request asks the store. `null`
+   * where there is none. With `session.maxStaleness` it is `true`, unless this process has just
+   * stood still or is closed.
    */
-  'login.throttled': {
-    readonly username: string
-    readonly device: Device
-    readonly scope: 'account' | 'address'
-    readonly retryAfter: number
-  }
-  /** A password hash was made anew and stored. */
-  'password.rehashed': { readonly subject: string }
-  /** A password hash that should be made anew could not be made or stored; the login stands. */
-  'rehash.failed': { readonly subject: string, readonly reason: string }
-  /** A refresh was answered. `rotated` is false where the client got the current generation once more. */
-  'refresh.succeeded': SessionRef & { readonly generation: number, readonly rotated: boolean }
-  /** A refresh was refused. The session is named when the token was authentic. */
-  'refresh.refused': { readonly reason: RefreshRefusal, readonly session: SessionRef | null }
-  /** A client that never received its new tokens was given them once more, after the reuse interval. */
-  'refresh.recovered': SessionRef & { readonly generation: number }
-  /** A refresh token was used after its rotation; the session was revoked (RFC 9700 section 4.14.2). */
-  'session.reused': SessionRef & { readonly generation: number, readonly presented: number }
-  /** A session was revoked by this node. */
-  'session.revoked': SessionRef & { readonly reason: RevocationReason }
-  /** The store knew an older generation than an authentic token: it lost acknowledged writes. */
-  'store.regressed': SessionRef & { readonly generation: number, readonly presented: number }
-}
-
-/** Listens to what happens to sessions. What a listener throws is logged and disturbs nothing. */
-export interface SessionEvents {
-  on<Name extends keyof SessionEventMap> (name: Name, listener: (event: SessionEventMap[Name]) => unknown): this
-  once<Name extends keyof SessionEventMap> (name: Name, listener: (event: SessionEventMap[Name]) => unknown): this
-  off<Name extends keyof SessionEventMap> (name: Name, listener: (event: SessionEventMap[Name]) => unknown): this
+  readonly isTrusted: boolean | null
 }
 
 /** The programmatic face of the plugin, on `app.jwtSession`. */
@@ -180,6 +151,14 @@ export interface JwtSession {
    * Opens a session without a password, for OAuth callbacks and tests.
    * @param request from which the device is described; it is handed on to `claims`.
    * @throws `INVALID_CREDENTIALS` when the user is disabled or no longer found, `STORE_UNAVAILABLE`.
+   * @example
+   * ```ts
+   * app.get('/callback', async (request, reply) => {
+   *   const user = await userOfCallback(request) // yours: checks the state and the code
+   *   app.jwtSession.deliver(reply, await app.jwtSession.login(user, request))
+   *   return reply.redirect('/')
+   * })
+   * ```
    */
   login (user: RegisteredUser, request?: FastifyRequest): Promise<TokenAnswer>
   /**
@@ -222,6 +201,14 @@ export interface JwtSession {
    * Makes a token for one purpose that works once: a link to reset a password, or to confirm an address. No guard accepts it. It
    * ends with `revokeAll` of its subject, and with the data of the store.
    * @throws `OPTION_INVALID` for a purpose, a lifetime or claims that cannot be used, `STORE_UNAVAILABLE`.
+   * @example
+   * ```ts
+   * const token = await app.jwtSession.issueOneTimeToken({ purpose: 'password-reset', subject: admin.id, expiresIn: '30m' })
+   *
+   * // In the route that the page of the link posts to:
+   * const { subject } = await app.jwtSession.consumeOneTimeToken(token, { purpose: 'password-reset' })
+   * await app.jwtSession.revokeAll(subject)
+   * ```
    */
   issueOneTimeToken (token: OneTimeToken): Promise<string>
   /**
@@ -233,6 +220,8 @@ export interface JwtSession {
   consumeOneTimeToken (token: string, use: { purpose: string }): Promise<{ subject: string, claims: OneTimeTokenClaims }>
   /** What happens to sessions on this node. */
   readonly events: SessionEvents
+  /** What this process remembers at this moment, for gauges. */
+  memory (): SessionMemory
   /** The keys of this process, for live rotation. */
   readonly keys: KeyRing
   /**

@@ -41,10 +41,13 @@ export interface RevocationStore {
    * and the write MUST be one step. Answers whether the record was written. After a rejection nobody knows whether it was:
    * the plugin reads again before it concludes anything. An error with `isFinal: true` is not questioned: the write may stand,
    * but not as safely as was asked for.
+   *
+   * A record that was written with `revoked: true` is final: no later write that expects a revision above 0 is accepted. What
+   * is kept is a copy: neither a change of `record` afterwards nor one of what `read` and `list` answered may reach it.
    */
   write (record: SessionRecord, expected: number): Awaitable<boolean>
 
-  /** Every live record of a subject, in any order, including all whose write was acknowledged before the call. */
+  /** Every live record of a subject and no revoked one, in any order, including all whose write was acknowledged before the call. */
   list (subject: string): Awaitable<readonly SessionRecord[]>
 
   /**

@@ -11,6 +11,17 @@ export type VerifyingOptions =
  * The options of a resource server, which honours the access tokens of another application and makes none: the guards and
  * `app.jwtSession.verify`, and no routes. `issuer`, `audience`, `accessToken.expiresIn`, `rotation` and `header` have to be as
  * they are in the application that issues.
+ *
+ * @example
+ * ```ts
+ * await app.register(jwtSession, {
+ *   jwks: { url: 'https://login.example.com/.well-known/jwks.json' },
+ *   issuer: 'https://login.example.com',
+ *   audience: 'shop',
+ *   revocationStore: false // tokens are honoured until they expire; with the store of the issuer, until their session ends
+ * })
+ * app.get('/orders', { onRequest: [app.requireClaims({ roles: 'buyer' })] }, ({ auth }) => ({ ordersOf: auth.subject }))
+ * ```
  */
 export type VerifyOnlyOptions = VerifyingOptions & Pick<
   SessionOptions, 'issuer' | 'audience' | 'clockTolerance' | 'rotation' | 'storeTimeout' | 'locations' | 'authorization' | 'cookie' | 'csrf' | 'protectAll' | 'tokenMemory'

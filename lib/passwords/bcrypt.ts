@@ -22,6 +22,14 @@ export interface BcryptOptions extends QueueOptions {
  *
  * bcrypt reads 72 bytes; a longer password, and one that holds a NUL, is refused instead of being cut.
  * @throws `OPTION_INVALID`.
+ * @example
+ * ```ts
+ * import jwtSession, { bcryptPasswords } from 'fastify-jwt-session'
+ *
+ * const passwords = bcryptPasswords({ cost: 12, threads: 2 })
+ * await app.register(jwtSession, { ...options, passwords })
+ * const passwordHash = await passwords.hash('correct horse battery staple') // what userLookup is to return
+ * ```
  */
 export function bcryptPasswords ({ cost = 10, ...limits }: BcryptOptions = {}): Required<Passwords> {
   if (!Number.isInteger(cost) || cost < 8 || cost > 15) {

@@ -38,7 +38,7 @@ export function boundedQueue (name: string, { threads, queue }: QueueOptions, mo
         reject((signal as AbortSignal).reason)
       }
       waiting.add(start)
-      signal?.addEventListener('abort', leave, { once: true })
+      signal?.addEventListener('abort', leave)
     })
   }
 

@@ -33,6 +33,13 @@ const derive = promisify<string, Buffer, number, { N: number, r: number, p: numb
  * Passwords in scrypt (RFC 7914), of `node:crypto`, which hashes in threads of its own. Hashes read
  * `$scrypt$ln=15,r=8,p=3$salt$key`.
  * @throws `OPTION_INVALID`.
+ * @example
+ * ```ts
+ * import jwtSession, { bcryptPasswords, scryptPasswords } from 'fastify-jwt-session'
+ *
+ * // New hashes are of scrypt; those of bcrypt, from before, are still good for a login.
+ * await app.register(jwtSession, { ...options, passwords: scryptPasswords({ also: bcryptPasswords() }) })
+ * ```
  */
 export function scryptPasswords ({ cost = 15, parallelization = 3, also, ...limits }: ScryptOptions = {}): Required<Passwords> {
   for (const [name, value, least, most] of [['cost', cost, 14, 18], ['parallelization', parallelization, 1, 16]] as const) {

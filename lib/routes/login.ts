@@ -1,7 +1,8 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { loginByCredentials } from '../credentials'
 import { isFromOwnPages } from '../csrf'
-import { deliver, tokenAnswers } from '../deliver'
+import { deliver, tokenAnswers } from '../delivery'
+import { hangUpOf } from '../login'
 import { credentialsBody, errorAnswer } from '../schemas'
 import type { Parts } from '../parts'
 import type { RouteSettings } from '../route-options'
@@ -26,11 +27,4 @@ export function loginRoute (app: FastifyInstance, parts: Parts, { url, config, b
     const credentials = { username: username as string, password, signal: hangUpOf(reply) }
     return deliver(settings, reply, await loginByCredentials(parts, credentials, request, delivery), delivery)
   })
-}
-
-/** Aborted when the response is over: before it was sent, that means that nobody waits for it. */
-function hangUpOf (reply: FastifyReply): AbortSignal {
-  const over = new AbortController()
-  reply.raw.once('close', () => over.abort(new Error('The client is gone')))
-  return over.signal
 }

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { deliver, tokenAnswers } from '../deliver'
+import { deliver, tokenAnswers } from '../delivery'
 import { isSessionError, sessionError } from '../errors'
 import { refresh } from '../refresh'
 import { csrfHeader, errorAnswer, refreshBody } from '../schemas'

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { isFromOwnPages } from '../csrf'
-import { deliver, tokenAnswers } from '../deliver'
-import { login } from '../login'
+import { deliver, tokenAnswers } from '../delivery'
+import { hangUpOf, login } from '../login'
 import { register } from '../register'
 import { credentialsBody, errorAnswer } from '../schemas'
 import type { Parts } from '../parts'
@@ -25,7 +25,7 @@ export function registerRoute (app: FastifyInstance, parts: Parts, { url, config
     if (delivery === 'cookie') isFromOwnPages(transport.csrf, request)
     // What no schema names goes no further: a client must not choose its own roles.
     const named = Object.fromEntries(members.filter((name) => Object.hasOwn(request.body, name)).map((name) => [name, request.body[name]]))
-    const user = await register(parts, named, request.body.password, request)
+    const user = await register(parts, named, { password: request.body.password, signal: hangUpOf(reply) }, request)
     const answer = deliver(settings, reply, await login(parts, user, request, delivery), delivery)
     return await reply.code(201).send(answer)
   })

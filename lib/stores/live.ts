@@ -1,8 +1,9 @@
 import { isPromise } from '../awaitable'
 import { sessionError } from '../errors'
+import { evict } from '../eviction'
 import { isLive, matching } from '../record'
 import type { Timing } from '../clock'
-import type { Awaitable, RevocationStore, SessionRecord, SessionRef, WatchHandlers } from '../../types'
+import type { Awaitable, RevocationStore, SessionMemory, SessionRecord, SessionRef, WatchHandlers } from '../../types'
 
 export interface LiveSettings {
   /** How long a silent subscription is trusted, counted from the sending of a ping that was answered. */
@@ -29,6 +30,8 @@ export interface LiveSessions {
   bury (id: string): void
   /** Whether it is remembered that a session is revoked, whatever the store says now. */
   isBuried (id: string): boolean
+  /** How many are remembered as live, and whether the subscription is trusted, if there is one. */
+  memory (): Pick<SessionMemory, 'liveSessions' | 'isTrusted'>
   close (): Awaitable<void>
 }
 
@@ -71,13 +74,11 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   let isClosed = false
   /** Identity of the current subscription. */
   let subscription: Link | null = null
-  let leaseEnd = -Infinity
-  let leaseWallEnd = -Infinity
+  let [leaseEnd, leaseWallEnd] = [-Infinity, -Infinity]
   let stopBeat = (): void => {}
   let answersAtOnce = store.watch === undefined
 
   const isTrusted = (steady: number, now: number): boolean => subscription !== null && steady < leaseEnd && now < leaseWallEnd
-
   const isBuried = (id: string): boolean => dead.has(id) && dead.get(id) as number > timing.now()
 
   function remembered ({ id, subject }: SessionRef): SessionRecord | undefined {
@@ -88,8 +89,8 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   }
 
   function remember (record: SessionRecord, until: number): void {
-    if (hot.size >= maxEntries) hot.delete(hot.keys().next().value as string)
     hot.set(record.id, { record, until })
+    if (hot.size > maxEntries) evict(hot, maxEntries, () => hot.size > maxEntries, (id) => hot.delete(id))
   }
 
   function bury (id: string): void {
@@ -161,9 +162,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
 
   function enter (waiter: Waiter): void {
     const { id } = waiter.ref
-    const waiters = flight.get(id)
-    if (waiters === undefined) flight.set(id, new Set([waiter]))
-    else waiters.add(waiter)
+    flight.set(id, (flight.get(id) ?? new Set<Waiter>()).add(waiter))
   }
 
   function leave (waiter: Waiter): void {
@@ -213,6 +212,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   return {
     bury,
     isBuried,
+    memory: () => ({ liveSessions: hot.size, isTrusted: watcher === undefined ? null : isTrusted(timing.steady(), timing.now()) }),
 
     find (ref) {
       if (isBuried(ref.id)) return undefined

@@ -5,6 +5,22 @@ import type { RevocationStore, SessionRecord } from '../../types'
 /**
  * Keeps sessions in this process: the default. They are gone when it ends, which logs everybody out, and other nodes do not
  * know them. Answers without a promise.
+ *
+ * @example
+ * ```ts
+ * import jwtSession, { memoryStore } from 'fastify-jwt-session'
+ *
+ * // Two parts of one application, each with options of its own, that know the same sessions.
+ * const revocationStore = memoryStore()
+ * await app.register(async (shop) => {
+ *   await shop.register(jwtSession, { ...options, revocationStore })
+ *   shop.get('/cart', { onRequest: [shop.authenticate] }, ({ auth }) => ({ cartOf: auth.subject }))
+ * })
+ * await app.register(async (office) => {
+ *   await office.register(jwtSession, { ...options, revocationStore, loadUser: true, routes: { prefix: '/office' } })
+ *   office.get('/office/me', { onRequest: [office.authenticate] }, ({ auth }) => ({ id: auth.user?.id }))
+ * })
+ * ```
  */
 export function memoryStore (): RevocationStore {
   const records = new Map<string, SessionRecord>()

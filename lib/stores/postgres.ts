@@ -58,6 +58,18 @@ const COLUMNS = 'id, subject, revision::text, expires_at::text, revoked::text, s
  * Keeps sessions in a table of PostgreSQL, and tells every node of a revocation with `NOTIFY`. Revoked sessions stay in the table
  * until they are pruned after their end. The pool remains yours: the store never ends it.
  * @throws `OPTION_INVALID`.
+ * @example
+ * ```ts
+ * import { Pool } from 'pg'
+ * import jwtSession from 'fastify-jwt-session'
+ * import { postgresStore } from 'fastify-jwt-session/postgres'
+ *
+ * const pool = new Pool({ connectionString: process.env.DATABASE_URL, connectionTimeoutMillis: 1000 })
+ * app.addHook('onClose', () => pool.end())
+ * const store = postgresStore(pool)
+ * await store.migrate()
+ * await app.register(jwtSession, { ...options, revocationStore: store })
+ * ```
  */
 export function postgresStore (pool: PostgresPool, options: PostgresStoreOptions = {}): PostgresStore {
   acceptPool(pool)

@@ -72,6 +72,16 @@ const LIST = script("return redis.call('HGETALL', KEYS[1])")
  * Keeps sessions in Redis or Valkey: one hash per subject, one field per session, deleted when it is revoked. The client stays
  * yours: connect it before, close it after the application. On a cluster there is no `watch`, so that every request reads.
  * @throws `OPTION_INVALID` when the client or an option cannot be used.
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis'
+ * import jwtSession from 'fastify-jwt-session'
+ * import { redisStore } from 'fastify-jwt-session/redis'
+ *
+ * const redis = new Redis(process.env.REDIS_URL!)
+ * app.addHook('onClose', () => redis.disconnect())
+ * await app.register(jwtSession, { ...options, revocationStore: redisStore(redis, { prefix: 'shop:' }) })
+ * ```
  */
 export function redisStore (client: RedisClient, options: RedisStoreOptions = {}): RevocationStore {
   const connection = redisConnection(client)

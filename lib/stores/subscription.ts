@@ -76,7 +76,7 @@ export function keepSubscribed (source: SubscriptionSource, on: WatchHandlers): 
 function openLink (source: SubscriptionSource, on: LinkEvents): { end (reason: unknown): Awaitable<void> } {
   const { channel, echoChannel, subscriber, publish } = source
   const echoes = new Map<string, { resolve (): void, reject (reason: unknown): void }>()
-  let over: { readonly reason: unknown, readonly destroyed: Awaitable<void> } | undefined
+  let over: { readonly reason: unknown, destroyed?: Awaitable<void> } | undefined
 
   const connection = subscriber(end)
   const timer = setTimeout(() => end(new Error(
@@ -122,7 +122,9 @@ function openLink (source: SubscriptionSource, on: LinkEvents): { end (reason: u
   function end (reason: unknown): Awaitable<void> {
     if (over !== undefined) return over.destroyed
     clearTimeout(timer)
-    over = { reason, destroyed: connection.destroy() }
+    // Before the connection is destroyed, of which some tell at once.
+    over = { reason }
+    over.destroyed = connection.destroy()
     for (const echo of echoes.values()) echo.reject(reason)
     echoes.clear()
     on.ended(reason)

@@ -37,7 +37,7 @@ export interface CookieTransport {
 
 export function cookieTransport (settings: CookieSettings, plugin: CookiePlugin): CookieTransport {
   const { accessName, refreshName, refreshPaths, sameSite, secure, domain, persistent } = settings
-  const common = { httpOnly: true, secure, sameSite, ...(domain === undefined ? {} : { domain }) }
+  const common = { httpOnly: true, secure, sameSite, domain }
   let serialize: Serialize
 
   function write (reply: FastifyReply, name: string, value: string, path: string, maxAge: number): void {

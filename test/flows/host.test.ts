@@ -83,6 +83,7 @@ t.test('without the plugin an imported guard lets nobody in, and says so', async
     const answer = await clientOf(app).get(url, 'x')
     t.equal(answer.statusCode, 500)
     t.equal(answer.code, 'OPTION_INVALID')
+    t.match(answer.json().message, 'A guarded route is outside')
   }
 })
 
@@ -132,11 +133,20 @@ t.test('guards are functions with names, and refuse requirements that contradict
   t.match(app.printRoutes({ includeHooks: true }), 'authenticate()')
   t.match(app.printRoutes({ includeHooks: true }), 'requireClaims()')
   t.equal(app.authenticate({}).name, 'authenticate')
-  t.equal(typeof app.authenticate(), 'function')
+  t.equal(app.authenticate().name, 'authenticate')
   t.equal(app.getDecorator<FastifyInstance['authenticate']>('authenticate')({ fresh: true }).name, 'authenticate')
-  for (const bad of [{ optional: true, fresh: true }, { optional: true, maxAge: 60 }, { maxAge: 0 }, { fresh: 'yes' }, { optional: 1 }, { frsh: true }, null]) {
-    t.throws(() => app.authenticate(bad as never), { code: 'FST_JWT_SESSION_OPTION_INVALID' }, JSON.stringify(bad))
+  const wrong: [unknown, string][] = [
+    [{ optional: true, fresh: true }, 'authenticate.optional'], [{ optional: true, maxAge: 60 }, 'authenticate.optional'],
+    [{ optional: 1 }, 'authenticate.optional'], [{ fresh: 'yes' }, 'authenticate.fresh'], [{ frsh: true }, 'authenticate.frsh'],
+    [{ maxAge: 0 }, 'authenticate.maxAge'], [{ maxAge: '2y' }, 'authenticate.maxAge'], [{ maxAge: null }, 'authenticate.maxAge'],
+    [{ audience: '' }, 'authenticate.audience'], [{ locations: [] }, 'authenticate.locations'], [{ loadUser: 'yes' }, 'authenticate.loadUser'],
+    [null, 'authenticate'], [[], 'authenticate']
+  ]
+  for (const [bad, name] of wrong) {
+    const message = new RegExp(`^fastify-jwt-session: ${name} `)
+    t.throws(() => app.authenticate(bad as never), { code: 'FST_JWT_SESSION_OPTION_INVALID', message }, JSON.stringify(bad))
   }
+  for (const good of [{ optional: true, fresh: false }, { fresh: true, maxAge: '1y' }, { maxAge: 1 }] as const) t.equal(typeof app.authenticate(good), 'function')
 })
 
 t.test('an asynchronous predicate guards', async (t) => {
@@ -179,10 +189,15 @@ for (const order of ['before', 'after'] as const) {
 }
 
 t.test('isSessionError knows the errors of the package, and nothing else', async (t) => {
-  for (const error of [undefined, null, 'x', new Error('x'), { code: 'FST_JWT_SESSION_' }, { code: 'FST_JWT_SESSION_toString' }, { code: 4 }]) {
+  for (const error of [undefined, null, 'x', new Error('x'), { code: 'FST_JWT_SESSION_' }, { code: 'FST_JWT_SESSION_toString' }, { code: 4 }, { code: 'FST_JWT_SESSION_TOKEN_MISSING', statusCode: 401 }]) {
     t.equal(isSessionError(error), false)
   }
-  t.equal(isSessionError({ code: 'FST_JWT_SESSION_TOKEN_MISSING' }), true)
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(jwtSession, options())
+  const error: unknown = await app.jwtSession.verify('x').catch((error: unknown) => error)
+  t.equal(isSessionError(error), true)
+  t.equal(isSessionError({ ...error as object }), true, 'of another copy of the package, it has another class')
 })
 
 t.test('what a host parses, coerces or adds does not reach the routes', async (t) => {

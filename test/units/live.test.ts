@@ -163,6 +163,31 @@ t.test('memory is bounded', async (t) => {
   t.equal(reads.length, 5)
 })
 
+t.test('it tells how much it remembers, and whether that is trusted', async (t) => {
+  const { live, find, on, link, time } = setUp()
+  t.same(live.memory(), { liveSessions: 0, isTrusted: false }, 'before there is a subscription')
+  on().ready(link)
+  await time.run(0.01)
+  for (const id of ['a', 'b']) await find(id)
+  t.same(live.memory(), { liveSessions: 2, isTrusted: true })
+  on().revoked(['a'])
+  t.same(live.memory(), { liveSessions: 1, isTrusted: true })
+  on().lost()
+  t.same(live.memory(), { liveSessions: 0, isTrusted: false })
+  t.same(liveSessions({ read: () => [] }, settings, time).memory(), { liveSessions: 0, isTrusted: null }, 'of a store that tells of no revocations')
+})
+
+t.test('a subscription that is silent beyond its lease is told to be trusted no longer', async (t) => {
+  const { live, on, link, time } = setUp()
+  let isSilent = false
+  on().ready({ ...link, ping: () => isSilent ? new Promise(() => {}) : Promise.resolve() })
+  await time.run(10)
+  t.equal(live.memory().isTrusted, true)
+  isSilent = true
+  await time.run(2)
+  t.equal(live.memory().isTrusted, false)
+})
+
 t.test('without a subscription every request reads the store, together with those of its turn', async (t) => {
   const { live, time, reads, find } = setUp()
   const answers = Promise.all(['a', 'b', 'x', 'a'].map(async (id) => (await live.find(alice(id)))?.id))
