@@ -106,6 +106,54 @@ t.test('a resource server honours the tokens of the issuer by its public keys', 
   t.notMatch(output, /"d":/, 'no private key')
 })
 
+t.test('metrics tell of logins, refreshes, refusals, the store and the memory', async (t) => {
+  const example = run(t, 'examples/metrics.ts')
+  const [guide, address] = await example.printed(/Listening at (\S+) [^]*what became of it[^]*\n$/) as [string, string]
+  const client = clientOf(address)
+  async function metrics (): Promise<Map<string, number>> {
+    const text = await (await fetch(`${address}/metrics`)).text()
+    return new Map(Array.from(text.matchAll(/^jwt_session_(\S+) (\S+)$/gm), ([, name, value]) => [name as string, Number(value)]))
+  }
+  const before = await metrics()
+  t.equal(before.get('reuses_total'), 0)
+  t.notOk([...before.keys()].some((name) => name.startsWith('store_call_seconds_count')))
+
+  const first = (await client.login('alice', 'wonderland')).body
+  t.equal((await client.login('alice', 'looking glass')).code, 'INVALID_CREDENTIALS')
+  // As often as it takes until the token is remembered, whatever chance says.
+  for (let call = 0; call < 20; call++) t.equal((await client.get('/me', first.access_token)).status, 200)
+  t.equal((await client.get('/me')).code, 'TOKEN_MISSING')
+  const remembering = await metrics()
+  t.same(['session', 'token'].map((kind) => remembering.get(`remembered{kind="${kind}"}`)), [1, 1])
+  t.equal(remembering.get('revocations_trusted'), 1)
+
+  t.equal((await client.refresh(first.refresh_token)).status, 200)
+  t.equal((await client.refresh(first.refresh_token)).code, 'REFRESH_TOKEN_INVALID')
+  t.equal((await client.refresh('x')).code, 'REFRESH_TOKEN_INVALID')
+  const after = await metrics()
+  t.match(Object.fromEntries(after), {
+    'logins_total{outcome="succeeded"}': 1,
+    'logins_total{outcome="failed"}': 1,
+    'refreshes_total{outcome="succeeded"}': 1,
+    'refreshes_total{outcome="reused"}': 1,
+    'refreshes_total{outcome="malformed"}': 1,
+    reuses_total: 1,
+    'refusals_total{code="FST_JWT_SESSION_INVALID_CREDENTIALS"}': 1,
+    'refusals_total{code="FST_JWT_SESSION_TOKEN_MISSING"}': 1,
+    'refusals_total{code="FST_JWT_SESSION_REFRESH_TOKEN_INVALID"}': 2,
+    'remembered{kind="session"}': 0
+  })
+  for (const operation of ['read', 'write']) t.ok(after.get(`store_call_seconds_count{operation="${operation}",outcome="answered"}`), operation)
+
+  await t.test('the lines that it prints work when they are pasted', { skip: skipPasting }, async (t) => {
+    const { code, statuses, output } = await paste(guide)
+    t.equal(code, 0)
+    t.same(statuses, ['200', '401', '401', '200'])
+    t.match(output, 'jwt_session_logins_total{outcome="succeeded"} 2')
+  })
+  t.equal(await example.stop('SIGTERM'), 0)
+})
+
 t.test('a sensitive route leads to a login, and to nothing else', async (t) => {
   const { code, output } = await run(t, 'examples/step-up.ts').ended()
   t.equal(code, 0, output)

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import vm from 'node:vm'
 import t from 'tap'
-import ts from 'typescript'
-import { clientOf, paste, run, skipPasting } from './support/program'
+import { clientOf, paste, run, runWith, skipPasting } from './support/program'
 import { blocks, blockWith } from './support/readme'
+import { faultsOf, surroundings } from './support/surroundings'
 
 // Every program starts in a process of its own, on machines that may be slow.
 t.setTimeout(180_000)
@@ -114,82 +114,6 @@ async function openPage (address: string) {
   }
 }
 
-/** What the programs of the README take for granted. */
-const surroundings = {
-  'application.d.mts': `
-    import type { FastifyInstance } from 'fastify'
-    import type { JwtSessionOptions, SessionUser, UserLookup } from 'fastify-jwt-session'
-
-    declare global {
-      interface DbUser extends SessionUser { roles: string[] }
-      const jwtSession: typeof import('fastify-jwt-session').default
-      const app: FastifyInstance
-      const options: JwtSessionOptions<DbUser>
-      const userLookup: UserLookup<DbUser>
-      const db: { users: {
-        byEmail (email: string): Promise<DbUser | null>
-        byId (id: string): Promise<DbUser | null>
-        insert (user: object): Promise<DbUser | null>
-        setPasswordHash (id: string, passwordHash: string): Promise<void>
-      } }
-      const pool: { query<Row> (sql: string, values: unknown[]): Promise<{ rows: Row[] }> }
-      function alarm (message: string): void
-      function userOfCallback (request: import('fastify').FastifyRequest): Promise<DbUser>
-      function mail (address: string, text: string): Promise<void>
-      function emptyDatabase (): Promise<{ connect (): object, close (): void }>
-      function buildApp (): Promise<FastifyInstance>
-      const admin: SessionUser
-      const reader: SessionUser
-      const localStorage: import('fastify-jwt-session/client').TokenStorage
-      function showLogin (): void
-      function myStore (connection: object): import('fastify-jwt-session').RevocationStore
-    }
-    declare module 'fastify' {
-      interface FastifyContextConfig { rateLimit?: { max: number, timeWindow: string } }
-    }
-  `,
-  'rate-limit.d.ts': `
-    declare module '@fastify/rate-limit' {
-      const rateLimit: import('fastify').FastifyPluginAsync<{ global: boolean }>
-      export default rateLimit
-    }
-  `,
-  'hashes.d.ts': `
-    declare module 'argon2' {
-      const argon2: {
-        hash (password: string): Promise<string>
-        verify (digest: string, password: string): Promise<boolean>
-        needsRehash (digest: string): boolean
-      }
-      export default argon2
-    }
-    declare module 'bcrypt' {
-      const bcrypt: {
-        hash (password: string, rounds: number): Promise<string>
-        compare (password: string, hash: string): Promise<boolean>
-        getRounds (hash: string): number
-      }
-      export default bcrypt
-    }
-  `
-}
-
-/** The faults that the compiler finds in a program of several files, as an application would have it configured. */
-function faultsOf (files: string[]): string[] {
-  const program = ts.createProgram(files, {
-    strict: true,
-    noUncheckedIndexedAccess: true,
-    exactOptionalPropertyTypes: true,
-    module: ts.ModuleKind.NodeNext,
-    target: ts.ScriptTarget.ES2022,
-    types: ['node'],
-    skipLibCheck: true,
-    noEmit: true
-  })
-  return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) =>
-    `${file?.fileName}:${start}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`)
-}
-
 t.test('every TypeScript block of the README compiles', async (t) => {
   const isGlobal = (block: string): boolean => block.includes("declare module 'fastify'")
   const ordinary = blocks('ts').filter((block) => !isGlobal(block))
@@ -219,36 +143,35 @@ t.test('every TypeScript block of the README compiles', async (t) => {
   t.same(faultsOf([...given, at('typed.mts')]), [])
 })
 
-t.test('the first program of the README runs', async (t) => {
+t.test('the first program of the README runs with the users of the README', async (t) => {
   const source = blockWith('ts', 'process.env.JWT_SECRET')
   t.match(source, 'port: 3000')
-  const directory = t.testdir({
-    'program.mts': source.replace('port: 3000', 'port: 0'),
-    'db.mjs': `
-      import { bcryptPasswords } from 'fastify-jwt-session'
-      process.env.JWT_SECRET = 'for the README, 32 bytes or more: 7QmT2vX9dLr4'
-      const { hash } = bcryptPasswords({ cost: 8 })
-      const users = [
-        { id: 'a', email: 'ada@example.com', passwordHash: await hash('lovelace'), roles: ['admin'] },
-        { id: 'c', email: 'charles@example.com', passwordHash: await hash('babbage'), roles: [] }
-      ]
-      const find = (name) => async (value) => users.find((user) => user[name] === value) ?? null
-      globalThis.db = { users: { byEmail: find('email'), byId: find('id') } }
-    `
-  })
-  const program = run(t, '--import', join(directory, 'db.mjs'), join(directory, 'program.mts'))
-  const [, address] = await program.printed(/Server listening at (http:[^"]+)/)
-  const client = clientOf(address as string)
+  const users = blockWith('ts', 'const db =')
+  const directory = t.testdir({ 'app.mts': `${users}\n${source.replace('port: 3000', 'port: 0')}` })
+  const program = runWith(t, { JWT_SECRET: 'for the README, 32 bytes or more: 7QmT2vX9dLr4' }, join(directory, 'app.mts'))
+  const [, address] = await program.printed(/Server listening at (http:\/\/127[^"]+)/) as [string, string]
 
-  const tokens = (await client.login('ada@example.com', 'lovelace')).body
-  t.match(await client.get('/me', tokens.access_token), { status: 200, body: { id: 'a' } })
-  t.match(await client.get('/admin', tokens.access_token), { status: 200, body: { text: 'hello' } })
-  const others = (await client.login('charles@example.com', 'babbage')).body
-  t.equal((await client.get('/admin', others.access_token)).code, 'CLAIMS_INSUFFICIENT')
-  const renewed = await client.refresh(tokens.refresh_token)
-  t.equal(renewed.status, 200)
-  t.equal((await client.logout(renewed.body.access_token)).status, 204)
-  t.equal((await client.get('/me', tokens.access_token)).code, 'SESSION_REVOKED')
+  await t.test('login, guarded routes, refresh, logout', async (t) => {
+    const client = clientOf(address)
+    const tokens = (await client.login('ada@example.com', 'lovelace')).body
+    t.match(await client.get('/me', tokens.access_token), { status: 200, body: { id: '1' } })
+    t.match(await client.get('/admin', tokens.access_token), { status: 200, body: { text: 'hello' } })
+    const others = (await client.login('charles@example.com', 'babbage')).body
+    t.equal((await client.get('/admin', others.access_token)).code, 'CLAIMS_INSUFFICIENT')
+    const renewed = await client.refresh(tokens.refresh_token)
+    t.equal(renewed.status, 200)
+    t.equal((await client.logout(renewed.body.access_token)).status, 204)
+    t.equal((await client.get('/me', tokens.access_token)).code, 'SESSION_REVOKED')
+  })
+
+  await t.test('the lines of the README work when they are pasted', { skip: skipPasting }, async (t) => {
+    const lines = blockWith('sh', 'curl')
+    t.match(lines, 'http://127.0.0.1:3000')
+    const { code, statuses, output } = await paste(lines.replace('http://127.0.0.1:3000', address).replace(/^/gm, '  '))
+    t.equal(code, 0)
+    t.same(statuses, ['200', '200', '204', '401'])
+    t.match(output, 'FST_JWT_SESSION_SESSION_REVOKED')
+  })
 })
 
 t.test('the CommonJS lines and the store of the README work together', async (t) => {

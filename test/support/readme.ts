@@ -15,3 +15,8 @@ export function blockWith (language: string, text: string): string {
   if (found.length !== 1) throw new Error(`${found.length} blocks of the README hold ${text}`)
   return found[0] as string
 }
+
+/** The options that tables of the README name. */
+export function optionsOf (): string[] {
+  return Array.from(README.matchAll(/^\| `([a-z][\w.]*)` \|/gm), ([, name]) => name as string)
+}
