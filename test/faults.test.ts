@@ -7,23 +7,13 @@ import { boundedStore } from '../lib/stores/bounded'
 import { liveSessions } from '../lib/stores/live'
 import { memoryStore } from '../lib/stores/memory'
 import { stopClock } from './support/clock'
+import { numbers } from './support/numbers'
 import { newStorage, sharedStore, type Storage } from './support/shared-store'
 import type { RevocationStore, SessionRecord } from '../types'
 
 const NODES = 3
 const LIVE = { lease: 1, maxAge: 60, maxEntries: 1000, burial: 900, deadline: 1 }
 const ANY: readonly Fault[] = ['rejected before', 'rejected after', { beforeMs: 1 }, { afterMs: 1 }, { beforeMs: 1, afterMs: 1 }]
-
-/** Numbers from 0 to 1, the same for the same seed. */
-function numbers (seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6D2B79F5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** Faults at random, in one call out of three. */
 function storm (seed: number, faults: readonly Fault[]): FaultPlan {

@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import t from 'tap'
+import ts from 'typescript'
 import jwtSession from '../lib'
 import { sessionError, sessionErrors } from '../lib/errors'
+import { eventNames } from '../lib/events'
 import { readOptions } from '../lib/options'
 
 const root = join(__dirname, '..')
@@ -14,12 +16,12 @@ const files = (folder: string) => readdirSync(join(root, folder), { recursive: t
 
 /** The rings: a file imports only from lower rings, and from its own where the row says so. */
 const rings: { files: RegExp, own?: boolean }[] = [
-  { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable|record|segments|address|limiter)$/, own: true },
+  { files: /^types\/|^lib\/(?:errors|schemas|clock|frozen|awaitable|record|segments|address|limiter|eviction)$/, own: true },
   { files: /^lib\/stores\/subscription$/ },
   { files: /^lib\/(?:stores\/.*|transports\/.*|passwords\/.*|policy|claims|csrf|events|secrets|option-values|header-fields|users|client|conformance.*)$/ },
   { files: /^lib\/(?:engine|keys|key-ring|jwk-set|remote-keys)$/, own: true },
   { files: /^lib\/(?:sessions|tokens|route-options|transport-options|throttle)$/ },
-  { files: /^lib\/(?:parts|token-memory|issue|access|deliver|login|credentials|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
+  { files: /^lib\/(?:parts|token-memory|issue|access|delivery|login|credentials|register|refresh|hooks|one-time-tokens|openapi|protect-all|jwt-session|routes\/.*)$/, own: true },
   { files: /^lib\/(?:options|verify-only)$/, own: true },
   { files: /^lib\/index$/ }
 ]
@@ -91,12 +93,32 @@ t.test('README has every error with its status, and none that is not', async (t)
   t.same(table.sort(), Object.entries(sessionErrors).map(([name, [status]]) => `${name} ${status}`).sort())
 })
 
+t.test('README has every example, and none that is not', async (t) => {
+  const table = Array.from(read('README.md').matchAll(/^\| \[`([\w-]+\.ts)`\]\(examples\/\1\) \|/gm), ([, name]) => name)
+  t.same(table.sort(), readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts')).sort())
+})
+
+t.test('README has every event with all that it tells, and none that is not', async (t) => {
+  const file = join(root, 'types/events.ts')
+  const program = ts.createProgram([file], { strict: true, target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.Node16 })
+  const checker = program.getTypeChecker()
+  const map = program.getSourceFile(file)?.statements.find((node) => ts.isInterfaceDeclaration(node) && node.name.text === 'SessionEventMap')
+  const declared = checker.getTypeAtLocation(map as ts.Node).getProperties().map((event) =>
+    `${event.name}: ${checker.getTypeOfSymbol(event).getProperties().map(({ name }) => name).sort().join(' ')}`)
+
+  const [, rows = ''] = /^\| event \| tells \| when \|\n.*\n((?:\|.*\n)+)/m.exec(read('README.md')) ?? []
+  const table = Array.from(rows.matchAll(/^\| `([a-z.]+)` \| ([^|]+) \|/gm), ([, name, tells]) =>
+    `${name}: ${Array.from((tells as string).matchAll(/`(\w+)`/g), ([, member]) => member).sort().join(' ')}`)
+  t.same(table.sort(), declared.sort())
+  t.same(table.map((row) => row.split(':')[0]), [...eventNames].sort())
+})
+
 t.test('README has every option, and none that is not', async (t) => {
-  const readme = read('README.md')
-  const table = new Set(Array.from(readme.matchAll(/^\| `([a-z][\w.]*)` \|/gim), ([, name]) => name as string))
+  const chapter = read('README.md').split(/^### /m).find((text) => text.startsWith('Options\n')) as string
+  const table = Array.from(chapter.matchAll(/^\| `([a-z][\w.]*)` \|/gim), ([, name]) => name as string)
   const known = namesIn({ nothing: true })
   t.ok(known.length > 10)
-  for (const name of known) t.ok(Array.from(table).some((entry) => entry === name || entry.startsWith(`${name}.`)), name)
+  t.same(Array.from(new Set(table.map((entry) => entry.split('.')[0]))).sort(), known.sort())
 })
 
 /** The names that a refusal of an unknown one lists. */
@@ -111,16 +133,16 @@ function namesIn (options: object): string[] {
 }
 
 t.test('README has every member of the options of the transport, and none that is not', async (t) => {
-  const readme = read('README.md')
+  const chapter = read('README.md').split(/^### /m).find((text) => text.startsWith('Options of cookies\n')) as string
   const valid = { secret: 'k7QmT2vX9dLr4WzB8nHc3YpJ6sFg1AeU', userLookup: { findByUsername: () => null, findById: () => null }, locations: ['cookie'] }
   for (const group of ['cookie', 'csrf']) {
-    const table = Array.from(readme.matchAll(new RegExp(`^\\| \`${group}\\.(\\w+)\` \\|`, 'gm')), ([, name]) => name)
+    const table = Array.from(chapter.matchAll(new RegExp(`^\\| \`${group}\\.(\\w+)\` \\|`, 'gm')), ([, name]) => name)
     t.same(table.sort(), namesIn({ ...valid, [group]: { nothing: true } }).sort(), group)
   }
 })
 
 t.test('package.json exports what the namespace declares', async (t) => {
-  const declared = Array.from(read('lib/index.ts').matchAll(/^ {2}export const (\w+):/gm), ([, name]) => name as string)
+  const declared = Array.from(read('lib/index.ts').matchAll(/^ {2}export import ([a-z]\w+) =/gm), ([, name]) => name as string)
   for (const name of declared) t.equal(typeof (jwtSession as unknown as Record<string, unknown>)[name] === 'undefined', false, name)
   const assigned = Array.from(read('lib/index.ts').matchAll(/^module\.exports\.(\w+) =/gm), ([, name]) => name)
   t.same(assigned.filter((name) => name !== 'default' && name !== 'fastifyJwtSession').sort(), declared.sort())
@@ -129,7 +151,7 @@ t.test('package.json exports what the namespace declares', async (t) => {
 t.test('the API reference shows what the namespace declares', async (t) => {
   const values = (text: string, pattern: RegExp) => Array.from(text.matchAll(pattern), ([, names]) => (names as string).split(/, /))
     .flat().filter((name) => !name.startsWith('type ')).sort()
-  t.same(values(read('docs/reference.ts'), /^export \{ (.+) \} from/gm), values(read('lib/index.ts'), /^ {2}export const (\w+):/gm))
+  t.same(values(read('docs/reference.ts'), /^export \{ (.+) \} from/gm), values(read('lib/index.ts'), /^ {2}export import ([a-z]\w+) =/gm))
 })
 
 t.test('the client is one file, whatever loads it', async (t) => {

@@ -1,9 +1,6 @@
-import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { childEnv } from './support/child-env'
-import { engineNamed, engines, newNamespace, skipReason } from './support/engines'
+import { engineNamed, engines, skipReason } from './support/engines'
+import { forkNodes } from './support/fork-nodes'
 
 const NODES = 4
 const PARALLEL = 200
@@ -11,31 +8,6 @@ const ROUNDS = Number(process.env.PROCESS_ROUNDS ?? 3)
 const LOGOUTS = Number(process.env.PROCESS_LOGOUTS ?? 100)
 
 interface Tokens { access_token: string, refresh_token: string }
-
-/** Starts four nodes of one application; answers their addresses. */
-async function startNodes (t: Test, engine: string): Promise<{ nodes: string[], advance (seconds: number): Promise<void> }> {
-  const namespace = newNamespace()
-  const opened = await engineNamed(engine).open(namespace)
-  const children: ChildProcess[] = []
-  t.teardown(async () => {
-    for (const child of children) child.disconnect()
-    await Promise.all(children.map(async (child) => await once(child, 'exit')))
-    await opened.close(true)
-  })
-  const nodes = await Promise.all(Array.from({ length: NODES }, async () => {
-    const child = fork(join(__dirname, 'support/node-app.ts'), [engine, namespace], { execArgv: ['--import', 'tsx'], env: childEnv() })
-    children.push(child)
-    const [port] = await once(child, 'message') as [number]
-    return `http://127.0.0.1:${port}`
-  }))
-  async function advance (seconds: number): Promise<void> {
-    await Promise.all(children.map(async (child) => {
-      child.send(seconds)
-      await once(child, 'message')
-    }))
-  }
-  return { nodes, advance }
-}
 
 async function post (url: string, body: object): Promise<Response> {
   return await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
@@ -51,7 +23,7 @@ for (const { name } of engines.filter((engine) => engine.name === 'redis (ioredi
 }
 
 async function fourProcesses (t: Test, name: string): Promise<void> {
-  const { nodes, advance } = await startNodes(t, name)
+  const { nodes, advance } = await forkNodes(t, name, NODES)
   const node = (count: number) => nodes[count % NODES] as string
   const login = async (rotation: string) => await (await post(`${node(0)}/${rotation}/login`, { username: 'alice', password: 'wonderland' })).json() as Tokens
   const status = async (url: string, tokens: Tokens) => {

@@ -199,6 +199,18 @@ t.test('what a guard refuses as too old does not fill request.auth either', asyn
   t.same(seen, [null])
 })
 
+t.test('what requireClaims refuses does not fill request.auth either, also when a predicate takes its time', async (t) => {
+  const seen: unknown[] = []
+  const server = await build(t, {}, (app) => {
+    for (const [url, roles] of [['/now', 'admin'], ['/later', async () => false]] as const) {
+      app.get(url, { onRequest: [app.requireClaims({ roles })], errorHandler: (error, request) => { seen.push(request.auth); throw error } }, () => 'in')
+    }
+  })
+  const { access_token: token } = await server.client.login('bob', 'builder')
+  for (const url of ['/now', '/later']) t.equal(await server.ask(url, { authorization: `Bearer ${token}` }), 'CLAIMS_INSUFFICIENT')
+  t.same(seen, [null, null])
+})
+
 t.test('loadUser', async (t) => {
   type Auth = jwtSession.Auth
   const prepare = (app: FastifyInstance): void => {

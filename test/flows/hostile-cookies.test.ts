@@ -1,10 +1,9 @@
 // Longer than other files: it goes on with the list of hostile.test.ts, whose ids are those of the statements that it holds true.
-import http from 'node:http'
-import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { buildApp, type TestApp, type TestUser } from '../support/app'
 import { forge, parse, reforge } from '../support/forge'
+import { listen, type Headers, type Heard } from '../support/wire'
 
 const ACCESS = '__Host-access_token'
 const REFRESH = '__Secure-refresh_token'
@@ -218,16 +217,11 @@ t.test('no refusal of these gave away what was sent, or how it was made', async 
   for (const body of bodies) t.notMatch(body, /node_modules|\.ts\b|at \w+ \(|eyJ|wonderland|__Host|__Secure/, body)
 })
 
-interface HttpAnswer {
-  status: number
+interface HttpAnswer extends Heard {
   code: string | undefined
-  headers: http.IncomingHttpHeaders
-  body: string
   /** The `Set-Cookie` headers. */
   cookies: string[]
 }
-
-type Headers = Record<string, string> | string[]
 
 interface Served extends TestApp {
   port: number
@@ -243,29 +237,14 @@ interface Served extends TestApp {
 /** An application that listens. */
 async function serve (t: Test, options: Parameters<typeof buildApp>[1]): Promise<Served> {
   const server = await buildApp(t, options, { forceCloseConnections: true })
-  await server.app.listen({ host: '127.0.0.1', port: 0 })
-  const { port } = server.app.server.address() as AddressInfo
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 16 })
-  t.teardown(() => agent.destroy())
+  const { port, send: sendOver } = await listen(t, server.app)
 
-  const send: Served['send'] = async (method, path, headers, body) => await new Promise((resolve, reject) => {
-    const isList = Array.isArray(headers)
-    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const given = isList ? [...headers, 'Host', `127.0.0.1:${port}`] : { ...headers, ...length }
-    const request = http.request({ host: '127.0.0.1', port, agent, method, path, headers: given as http.OutgoingHttpHeaders }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => {
-        const text = Buffer.concat(chunks).toString()
-        const status = response.statusCode as number
-        if (status >= 400) bodies.add(text)
-        const code = text.startsWith('{') ? (JSON.parse(text) as { code?: string }).code?.replace('FST_JWT_SESSION_', '') : undefined
-        resolve({ status, code, headers: response.headers, body: text, cookies: response.headers['set-cookie'] ?? [] })
-      })
-    })
-    request.on('error', reject)
-    request.end(body)
-  })
+  const send: Served['send'] = async (method, path, headers, body) => {
+    const heard = await sendOver(method, path, headers, body)
+    if (heard.status >= 400) bodies.add(heard.body)
+    const code = heard.body.startsWith('{') ? (JSON.parse(heard.body) as { code?: string }).code?.replace('FST_JWT_SESSION_', '') : undefined
+    return { ...heard, code, cookies: heard.headers['set-cookie'] ?? [] }
+  }
 
   return {
     ...server,

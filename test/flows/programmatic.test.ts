@@ -77,7 +77,7 @@ t.test('passwords: hash, verify, refuse', async (t) => {
   await t.rejects(broken.app.jwtSession.hashPassword('x'), { message: 'broken' })
 })
 
-t.test('unknown, disabled, wrong: one answer, and one verification each', async (t) => {
+t.test('D1, D2: unknown, disabled, wrong: one answer, and one verification each', async (t) => {
   const verified: string[] = []
   const { client, users } = await buildApp(t, {
     passwords: { hash: plainPasswords.hash, verify: (password, hash) => { verified.push(hash); return plainPasswords.verify(password, hash) } }
@@ -266,4 +266,44 @@ t.test('listeners are guests: what they throw is logged, and stops nothing', asy
   t.equal(lines.filter((line) => line.includes('a late guest')).length, 2)
   t.match(lines.join(), 'login.failed')
   t.notMatch(lines.join(), /my-password-by-mistake|wrong-password|wonderland|eyJ/)
+})
+
+/** The store in memory, but its answers have to be waited for. */
+function slowStore (before: () => void = () => {}): RevocationStore {
+  const { read, write, list } = memoryStore()
+  return {
+    read: async (refs) => { before(); return await read(refs) },
+    write: async (record, expected) => await write(record, expected),
+    list: async (subject) => await list(subject)
+  }
+}
+
+t.test('memory() tells how many sessions and tokens are remembered, and whether revocations are heard', async (t) => {
+  const { app, client } = await buildApp(t, { revocationStore: slowStore(), session: { maxStaleness: '1m' } })
+  t.same(app.jwtSession.memory(), { liveSessions: 0, tokens: 0, isTrusted: true })
+  const [first, second] = [await client.login(), await client.login('bob', 'builder')]
+  // As often as it takes until both are remembered, whatever chance says.
+  for (let call = 0; call < 40; call++) t.equal((await client.get('/me', [first, second][call % 2]?.access_token)).statusCode, 200)
+  t.same(app.jwtSession.memory(), { liveSessions: 2, tokens: 2, isTrusted: true })
+  t.equal((await client.post('/logout', undefined, first.access_token)).statusCode, 204)
+  t.same(app.jwtSession.memory(), { liveSessions: 1, tokens: 2, isTrusted: true })
+
+  const atOnce = await buildApp(t, { tokenMemory: false })
+  t.equal((await atOnce.client.get('/me', (await atOnce.client.login()).access_token)).statusCode, 200)
+  t.same(atOnce.app.jwtSession.memory(), { liveSessions: 0, tokens: 0, isTrusted: null })
+})
+
+t.test('calls of the store are told to whoever listens, and only from then on', async (t) => {
+  let isDown = false
+  const { app, client } = await buildApp(t, { revocationStore: slowStore(() => { if (isDown) throw new Error('down') }) })
+  const { access_token: token } = await client.login()
+  const calls: string[] = []
+  app.jwtSession.events.on('store.called', ({ operation, outcome, duration }) => { calls.push(`${operation} ${outcome} ${typeof duration}`) })
+  await client.get('/me', token)
+  await app.jwtSession.list('user-alice')
+  isDown = true
+  t.equal((await client.get('/me', token)).statusCode, 503)
+  isDown = false
+  await client.login()
+  t.same(calls, ['read answered number', 'list answered number', 'read failed number', 'write answered number'])
 })

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { Type } from '@sinclair/typebox'
 import Fastify, { type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
@@ -9,7 +12,7 @@ type Options = NonNullable<Parameters<typeof buildApp>[1]>
 type Create = NonNullable<jwtSession.UserLookup<TestUser>['create']>
 
 /** An application where users register themselves, and all that `create` was given. */
-async function buildRegister (t: Test, options: Options = {}, create?: Create): Promise<TestApp & { inputs: jwtSession.NewUser[] }> {
+async function buildRegister (t: Test, options: Options = {}, create?: Create, server?: Parameters<typeof buildApp>[2]): Promise<TestApp & { inputs: jwtSession.NewUser[] }> {
   const users = makeUsers()
   const inputs: jwtSession.NewUser[] = []
   const userLookup: jwtSession.UserLookup<TestUser> = {
@@ -21,7 +24,7 @@ async function buildRegister (t: Test, options: Options = {}, create?: Create): 
       return user
     })
   }
-  const built = await buildApp(t, { userLookup, routes: { register: true }, ...options })
+  const built = await buildApp(t, { userLookup, routes: { register: true }, ...options }, server)
   return { ...built, users, inputs }
 }
 
@@ -64,6 +67,35 @@ t.test('what cannot be a user is refused', async (t) => {
   }
   t.match(await client.post('/register', { username: 'carol', password: 'of-too-many-bytes' }), { statusCode: 400, code: 'REQUEST_INVALID' })
   t.same(inputs, [])
+})
+
+t.test('who hangs up during POST /register frees the place in the queue, and makes no user', async (t) => {
+  let begin = (): void => {}
+  const begun = new Promise<void>((resolve) => { begin = resolve })
+  const lines: string[] = []
+  const logger = { level: 'error', stream: { write: (line: string) => { lines.push(line) } } }
+  const { app, inputs } = await buildRegister(t, {
+    passwords: {
+      ...plainPasswords,
+      async hash (password, { signal } = {}) {
+        if (signal === undefined) return await plainPasswords.hash(password)
+        begin()
+        await once(signal, 'abort')
+        return signal.throwIfAborted() as never
+      }
+    }
+  }, undefined, { logger })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const ended = new Promise((resolve) => app.jwtSession.events.once('request.refused', ({ code }) => resolve(code)))
+  const { port } = app.server.address() as AddressInfo
+  const sent = request({ host: '127.0.0.1', port, path: '/register', method: 'POST', headers: { 'content-type': 'application/json' } })
+  sent.on('error', () => {})
+  sent.end(JSON.stringify({ username: 'carol', password: 'chocolate' }))
+  await begun
+  sent.destroy()
+  t.equal(await ended, 'FST_JWT_SESSION_REQUEST_INVALID')
+  t.same(inputs, [])
+  t.same(lines, [], 'and is no error in the log')
 })
 
 t.test('an error of create is answered as it is when it speaks to the client, and is 503 otherwise', async (t) => {

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { conformanceTests } from '../../lib/conformance'
 import { postgresStore, type PostgresClient, type PostgresStore, type PostgresStoreOptions } from '../../lib/stores/postgres'
 import { postgresServer } from '../support/postgres-server'
+import { sampleRecord as session } from '../support/record'
 import type { RevocationStore, SessionRecord } from '../../types'
 
 const connectionString = process.env.DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/test'
@@ -91,19 +92,6 @@ function follow (store: RevocationStore) {
       check()
     }),
     linkOf: (event: typeof seen[number]) => event.link as Link
-  }
-}
-
-function session (id: string, change: Partial<SessionRecord> = {}): SessionRecord {
-  const now = Date.now() / 1000
-  return {
-    id,
-    subject: 'alice',
-    revision: 1,
-    expiresAt: now + 3600,
-    revoked: false,
-    state: { generation: 0, rotatedAt: now, seen: false, authTime: now, createdAt: now, idleExpiresAt: now + 60, device: { ip: '::1' } },
-    ...change
   }
 }
 

@@ -6,6 +6,7 @@ import { conformanceTests } from '../../lib/conformance'
 import { redisStore, type RedisClient, type RedisStoreOptions } from '../../lib/stores/redis'
 import { redisConnection, type NodeRedisClient } from '../../lib/stores/redis-client'
 import { startProxy } from '../support/proxy'
+import { sampleRecord as record } from '../support/record'
 import { installed, startRedis, type PrivateServer } from '../support/redis-server'
 import type { RevocationStore, SessionRecord, WatchHandlers } from '../../types'
 
@@ -59,12 +60,6 @@ const kinds: Kind[] = [
     }
   }
 ]
-
-function record (id: string, change: Partial<SessionRecord> = {}): SessionRecord {
-  const time = Date.now() / 1000
-  const state = { generation: 0, rotatedAt: time, seen: false, authTime: time, createdAt: time, idleExpiresAt: time + 60, device: { ip: '::1' } }
-  return { id, subject: 'alice', revision: 1, expiresAt: time + 3600, revoked: false, state, ...change }
-}
 
 const revoked = (of: SessionRecord): SessionRecord => ({ ...of, revision: of.revision + 1, revoked: true })
 

@@ -1,7 +1,9 @@
 import t from 'tap'
 import { buildApp, type TestApp } from '../support/app'
 import { engineNamed, newNamespace, skipReason } from '../support/engines'
-import type { RevocationStore } from '../../types'
+import { answer, nodeOver, status, warm } from '../support/nodes'
+import { newStorage, sharedStore } from '../support/shared-store'
+import type { RevocationStore, SessionRecord, SessionRef } from '../../types'
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
@@ -38,3 +40,56 @@ for (const name of ['redis (ioredis)', 'redis (node-redis)', 'postgresql']) {
     t.equal(reads, before, 'it was told, and did not ask')
   })
 }
+
+t.test('a logout that is answered by 204 is obeyed by the node that answered it, also when the store has lost the session', async (t) => {
+  const storage = newStorage()
+  const node = await nodeOver(t, sharedStore(storage))
+  for (const everywhere of [undefined, { everywhere: true }]) {
+    const { access_token: token } = await node.client.login()
+    await warm(node, token)
+    storage.records.clear()
+    t.equal(await status(node, token), 200, 'it is remembered')
+    t.equal((await node.client.post('/logout', everywhere, token)).statusCode, 204)
+    t.equal(await answer(node, token), 'SESSION_REVOKED')
+  }
+})
+
+/** A shared store whose next answer can be held back. */
+function heldStore () {
+  const storage = newStorage()
+  const store = sharedStore(storage)
+  let held: Promise<void> | undefined
+  async function read (refs: readonly SessionRef[]): Promise<readonly SessionRecord[]> {
+    const [found, wait] = [await store.read(refs), held]
+    held = undefined
+    await wait
+    return found
+  }
+  return { storage, store: { ...store, read }, hold: (until: Promise<void>) => { held = until } }
+}
+
+t.test('an answer that was under way when the store was found to have lost the session is not remembered', async (t) => {
+  const { storage, store, hold } = heldStore()
+  const node = await nodeOver(t, store)
+  await warm(node, (await node.client.login()).access_token)
+  const { access_token: token } = await node.client.login()
+  let answerNow = (): void => {}
+  hold(new Promise((resolve) => { answerNow = resolve }))
+  const early = answer(node, token)
+  await pause(20)
+  storage.records.clear()
+  t.equal((await node.client.post('/logout', undefined, token)).statusCode, 204)
+  answerNow()
+  t.equal(await early, 'SESSION_REVOKED')
+  t.equal(await answer(node, token), 'SESSION_REVOKED')
+})
+
+t.test('a refresh that finds the session lost ends its access tokens on that node, too', async (t) => {
+  const storage = newStorage()
+  const node = await nodeOver(t, sharedStore(storage))
+  const tokens = await node.client.login()
+  await warm(node, tokens.access_token)
+  storage.records.clear()
+  t.equal((await node.client.refresh(tokens.refresh_token)).statusCode, 401)
+  t.equal(await answer(node, tokens.access_token), 'SESSION_REVOKED')
+})

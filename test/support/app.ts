@@ -46,7 +46,7 @@ const EVENTS: (keyof jwtSession.SessionEventMap)[] = [
  * An application with two users (alice, wonderland, an admin; bob, builder), the plugin, and routes: `/me` guarded, `/fresh`
  * guarded by a fresh login, `/recent` by one of the last ten minutes, `/maybe` optional, `/admin` guarded by a claim, `/open`.
  */
-export async function buildApp (t: Test, options: Options = {}, server: FastifyServerOptions = {}): Promise<TestApp> {
+export async function buildApp (t: Pick<Test, 'teardown'>, options: Options = {}, server: FastifyServerOptions = {}): Promise<TestApp> {
   const users = makeUsers()
   const app = Fastify(server)
   t.teardown(() => app.close())

@@ -10,8 +10,8 @@ export interface PostgresServer {
   readonly port: number
   readonly url: string
   start (): Promise<void>
-  /** `immediate` is a crash: connections are cut and nothing is tidied up. */
-  stop (how: 'immediate' | 'fast'): Promise<void>
+  /** `immediate` is a crash: connections are cut and nothing is tidied up; with `kill -9` not even that is done by the server itself. */
+  stop (how: 'immediate' | 'fast' | 'kill -9'): Promise<void>
   /** Stops every process of the server where it stands; sockets stay open. */
   pause (): void
   resume (): void
@@ -44,20 +44,22 @@ export async function postgresServer (): Promise<PostgresServer | undefined> {
     throw new Error('The server did not start')
   }
 
-  async function stop (how: 'immediate' | 'fast'): Promise<void> {
+  async function stop (how: 'immediate' | 'fast' | 'kill -9'): Promise<void> {
     const child = running
-    running = undefined
     if (child === undefined) return
     const ended = new Promise((resolve) => child.once('exit', resolve))
-    child.kill(how === 'immediate' ? 'SIGQUIT' : 'SIGINT')
+    if (how === 'kill -9') signal('SIGKILL')
+    else child.kill(how === 'immediate' ? 'SIGQUIT' : 'SIGINT')
+    running = undefined
     await ended
   }
 
-  function signal (name: 'SIGSTOP' | 'SIGCONT'): void {
+  function signal (name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void {
     const { pid } = running as { pid: number }
-    // The parent first, so that it makes no more children.
-    process.kill(pid, name)
+    // The parent first, so that it makes no more children, and none is looked for when it is gone.
+    process.kill(pid, 'SIGSTOP')
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' }).trim().split(/\s+/).map(Number)
+    if (name !== 'SIGSTOP') process.kill(pid, name)
     for (const child of children) {
       try {
         process.kill(child, name)

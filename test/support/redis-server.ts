@@ -25,7 +25,7 @@ export interface PrivateServer {
 }
 
 /** Starts a server without persistence on a free port; `args` may say otherwise. It ends with the test. */
-export async function startRedis (t: Test, { binary = installed[0] as string, args = [] as string[] } = {}): Promise<PrivateServer> {
+export async function startRedis (t: Pick<Test, 'teardown'>, { binary = installed[0] as string, args = [] as string[] } = {}): Promise<PrivateServer> {
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'fjs-redis-'))
   let child: ChildProcess

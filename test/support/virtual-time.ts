@@ -2,9 +2,11 @@ import type { Timing } from '../../lib/clock'
 
 /** Time that passes as fast as there is nothing to do. */
 export class VirtualTime implements Timing {
-  private time = 1_000_000
   /** In the order of their time, the latest first. */
   private readonly events: { readonly at: number, call: (() => void) | null }[] = []
+
+  /** @param settle lets everything go on that waits for no time. */
+  constructor (private time = 1_000_000, private readonly settle = settlePromises) {}
 
   now (): number { return this.time }
 
@@ -27,20 +29,28 @@ export class VirtualTime implements Timing {
   /** Lets everything happen that is due within so many seconds. */
   async run (seconds: number): Promise<void> {
     const end = this.time + seconds
+    await this.runUntil(() => false, seconds)
+    this.time = end
+  }
+
+  /** Lets everything happen until something has, or within so many seconds; answers whether it has. */
+  async runUntil (hasHappened: () => boolean, seconds: number): Promise<boolean> {
+    const end = this.time + seconds
     for (;;) {
-      await settle()
+      await this.settle()
+      if (hasHappened()) return true
+      while (this.events.at(-1)?.call === null) this.events.pop()
       const next = this.events.at(-1)
-      if (next === undefined || next.at > end) break
+      if (next === undefined || next.at > end) return false
       this.events.pop()
       this.time = Math.max(this.time, next.at)
       next.call?.()
     }
-    this.time = end
   }
 }
 
 /** Lets promises go on that wait for nothing but each other. */
-async function settle (): Promise<void> {
+async function settlePromises (): Promise<void> {
   for (let turn = 0; turn < 8; turn++) await null
 }
 

@@ -42,7 +42,7 @@ t.test('the hashes of other bcrypts and other costs are read', async (t) => {
 })
 
 const MALFORMED = [
-  '', 'secret', '$2b$08$short', `${unmatched(8)}x`, unmatched(8).slice(0, -1), unmatched(8).replace('$2b', '$9z'), '!'.repeat(60),
+  '', 'secret', '$2b$08$short', `${unmatched(8)}x`, `x${unmatched(8)}`, unmatched(8).replace('08', '1x'), unmatched(8).slice(0, -1), unmatched(8).replace('$2b', '$9z'), '!'.repeat(60),
   '$argon2id$v=19$m=1,t=1,p=1$x$y', unmatched(3), unmatched(20), unmatched(31)
 ]
 
@@ -65,7 +65,7 @@ t.test('a malformed hash, one of a lower cost and a password that is too long co
 
 t.test('a hash is to be made anew when it costs less, or is none', async (t) => {
   t.equal(passwords.needsRehash(await passwords.hash('secret')), false)
-  t.equal(passwords.needsRehash(unmatched(9)), false)
+  for (const cost of [8, 9, 10, 19]) t.equal(passwords.needsRehash(unmatched(cost)), false)
   for (const hash of [unmatched(4), unmatched(7), ...MALFORMED]) t.equal(passwords.needsRehash(hash), true, hash)
 })
 
@@ -73,6 +73,21 @@ t.test('what threads do, done here', async (t) => {
   const passwordHash = hashInThread({ password: 'secret', cost: 4 })
   t.equal(verifyInThread({ password: 'secret', cost: 6, passwordHash }), true)
   t.equal(verifyInThread({ password: 'other', cost: 6, passwordHash }), false)
+})
+
+t.test('every hash costs the same work, to the last round', (t) => {
+  let spent = 0
+  function compareSync (_password: string, hash: string): boolean {
+    spent += 2 ** bcrypt.getRounds(hash)
+    return true
+  }
+  const { verify } = t.mockRequire('../../lib/passwords/bcrypt-worker', { bcryptjs: { ...bcrypt, compareSync } }) as { verify: typeof verifyInThread }
+  for (const cost of [4, 7, 11, 12]) {
+    spent = 0
+    t.equal(verify({ password: 'secret', cost: 12, passwordHash: unmatched(cost) }), true)
+    t.equal(spent, 2 ** 12, `a hash of cost ${cost}`)
+  }
+  t.end()
 })
 
 t.test('the main thread goes on while passwords are hashed', async (t) => {
@@ -146,5 +161,8 @@ t.test('options out of bounds are refused', async (t) => {
   for (const cost of [7, 16, 10.5, NaN, '10' as never]) t.throws(() => bcryptPasswords({ cost }), invalid)
   for (const threads of [0, 65, 1.5, '1' as never]) t.throws(() => bcryptPasswords({ threads }), invalid)
   for (const queue of [-1, 10_001, 1.5, NaN]) t.throws(() => bcryptPasswords({ queue }), invalid)
+  t.throws(() => bcryptPasswords({ cost: 7 }), { message: 'fastify-jwt-session: bcryptPasswords({ cost }) has' })
+  t.throws(() => bcryptPasswords({ threads: 0 }), { message: 'fastify-jwt-session: bcryptPasswords({ threads }) has' })
   t.doesNotThrow(() => bcryptPasswords())
+  t.doesNotThrow(() => bcryptPasswords({ cost: 15 }))
 })

@@ -52,6 +52,39 @@ t.test('a message that cannot be read means that anything may have changed; a pi
   await close()
 })
 
+t.test('a connection that tells of its end while it is destroyed is replaced by one, and no more', async (t) => {
+  const { heard, links, on } = listener()
+  const open = new Set<number>()
+  let [opened, receive] = [0, (_channel: string, _message: string): void => {}]
+  const { close } = keepSubscribed({
+    channel: 'revoked',
+    echoChannel: 'echo',
+    subscriber (onTrouble) {
+      const number = opened++
+      return {
+        async open (_channels, onMessage) {
+          open.add(number)
+          receive = onMessage
+        },
+        // As a client of node-redis does.
+        destroy () {
+          open.delete(number)
+          onTrouble(new Error('ended'))
+        }
+      }
+    },
+    async publish (channel, message) { receive(channel, message) }
+  }, on)
+  await turn()
+  links[0]?.reset()
+  while (links.length < 2) await turn()
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  t.same(Array.from(open), [1])
+  t.same(heard, ['ready', 'lost: The subscription was reset', 'ready'])
+  await close()
+  t.equal(open.size, 0)
+})
+
 t.test('an echo and the end of its connection in one piece make no subscription; who closes on a loss hears no more', async (t) => {
   const { heard, on } = listener()
   let receive = (_channel: string, _message: string): void => {}

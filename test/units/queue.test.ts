@@ -1,3 +1,5 @@
+import { getEventListeners } from 'node:events'
+import { availableParallelism } from 'node:os'
 import t from 'tap'
 import { boundedQueue } from '../../lib/passwords/queue'
 
@@ -63,12 +65,36 @@ t.test('who is gone frees the place in the queue, and only that', async (t) => {
 })
 
 t.test('by default there is a place for each core, as far as that makes sense, and 50 may wait for each', async (t) => {
-  const queue = boundedQueue('x', {}, 1)
-  t.equal(queue.threads, 1)
+  t.equal(boundedQueue('x', {}, 1).threads, 1)
   t.ok(boundedQueue('x', {}).threads >= 1)
-  const { work, end } = piece([], 'a')
-  const answers = Array.from({ length: 51 }, () => queue.run(work, undefined))
-  await t.rejects(queue.run(work, undefined), BUSY)
-  end()
-  await Promise.all(answers)
+  for (const threads of [1, 2]) {
+    const queue = boundedQueue('x', { threads })
+    const { work, end } = piece([], 'a')
+    const answers = Array.from({ length: 51 * threads }, () => queue.run(work, undefined))
+    await t.rejects(queue.run(work, undefined), BUSY)
+    end()
+    await Promise.all(answers)
+  }
+})
+
+t.test('a signal is let go of when the work begins', async (t) => {
+  const queue = boundedQueue('x', { threads: 1, queue: 1 })
+  const { signal } = new AbortController()
+  const [first, second] = [piece([], 'a'), piece([], 'b')]
+  const answers = [queue.run(first.work, undefined), queue.run(second.work, signal)]
+  t.equal(getEventListeners(signal, 'abort').length, 1)
+  first.end()
+  await turn()
+  t.equal(getEventListeners(signal, 'abort').length, 0)
+  second.end()
+  t.same(await Promise.all(answers), ['a', 'b'])
+})
+
+t.test('bounds are inclusive, and a refusal names the option', async (t) => {
+  for (const limits of [{ threads: 1, queue: 0 }, { threads: 64, queue: 10_000 }]) t.equal(boundedQueue('x', limits).threads, limits.threads)
+  t.equal(boundedQueue('x', {}).threads, Math.min(availableParallelism(), 64))
+  const wrong: [object, string][] = [[{ threads: 0 }, 'threads'], [{ threads: 65 }, 'threads'], [{ queue: -1 }, 'queue'], [{ queue: 10_001 }, 'queue']]
+  for (const [limits, name] of wrong) {
+    t.throws(() => boundedQueue('x', limits), { code: 'FST_JWT_SESSION_OPTION_INVALID', message: `fastify-jwt-session: x({ ${name} }) has` }, name)
+  }
 })

@@ -1,4 +1,4 @@
-import { scryptSync } from 'node:crypto'
+import crypto, { scryptSync } from 'node:crypto'
 import t from 'tap'
 import { scryptPasswords } from '../../lib/passwords/scrypt'
 
@@ -31,7 +31,7 @@ t.test('what POST /login would not take, and what has the bytes of another passw
 
 t.test('a malformed hash, one of less work and a password that is refused cost the work of a sound hash', async (t) => {
   const sound = await passwords.hash('secret')
-  const malformed = ['', 'secret', `${sound}x`, sound.slice(0, -1), sound.replace('ln=14', 'ln=19'), sound.replace('p=2', 'p=17'), sound.replace('r=8', 'r=9'), `$2b$08$${'.'.repeat(53)}`]
+  const malformed = ['', 'secret', `${sound}x`, `x${sound}`, sound.replace('ln=14', 'ln=0'), sound.replace('p=2', 'p=0'), sound.replace('ln=14', 'ln=1x'), sound.replace('p=2', 'p=1x'), sound.slice(0, -1), sound.replace('ln=14', 'ln=19'), sound.replace('p=2', 'p=17'), sound.replace('r=8', 'r=9'), `$2b$08$${'.'.repeat(53)}`]
   for (const hash of malformed) {
     t.equal(await passwords.verify('secret', hash), false, hash)
     t.equal(passwords.needsRehash(hash), true, hash)
@@ -49,6 +49,22 @@ t.test('a malformed hash, one of less work and a password that is refused cost t
   t.ok(await busy(sound, 'a\0b') > whole / 2, 'refused')
 })
 
+t.test('every hash costs the same work, to the last block', async (t) => {
+  let spent = 0
+  function scrypt (_password: string, _salt: Buffer, length: number, { N, p }: Record<'N' | 'p', number>, done: (error: null, key: Buffer) => void): void {
+    spent += N * p
+    done(null, Buffer.alloc(length, 1))
+  }
+  const counted = (t.mockRequire('../../lib/passwords/scrypt', { 'node:crypto': { ...crypto, scrypt } }) as { scryptPasswords: typeof scryptPasswords })
+    .scryptPasswords({ cost: 15, parallelization: 3 })
+  const sound = await counted.hash('secret')
+  for (const parameters of ['ln=15,r=8,p=3', 'ln=15,r=8,p=1', 'ln=15,r=8,p=2', 'ln=14,r=8,p=3', 'ln=4,r=8,p=1', 'malformed']) {
+    spent = 0
+    t.equal(await counted.verify('secret', sound.replace('ln=15,r=8,p=3', parameters)), parameters !== 'malformed')
+    t.equal(spent, 3 * 2 ** 15, parameters)
+  }
+})
+
 t.test('a hash of less work is to be made anew', async (t) => {
   const sound = await passwords.hash('secret')
   t.equal(passwords.needsRehash(sound), false)
@@ -56,6 +72,15 @@ t.test('a hash of less work is to be made anew', async (t) => {
   t.equal(passwords.needsRehash(sound.replace('p=2', 'p=1')), true)
   t.equal(passwords.needsRehash(sound.replace('p=2', 'p=3')), false)
   t.equal(passwords.needsRehash(sound.replace('ln=14,r=8,p=2', 'ln=15,r=8,p=1')), false)
+  t.equal(passwords.needsRehash(sound.replace('ln=14,r=8,p=2', 'ln=10,r=8,p=16')), true)
+  for (const more of ['ln=18,r=8,p=1', 'ln=14,r=8,p=10', 'ln=14,r=8,p=16']) t.equal(passwords.needsRehash(sound.replace('ln=14,r=8,p=2', more)), false, more)
+})
+
+t.test('by default a hash takes 32 MiB, which is more than Node allows by itself', async (t) => {
+  const byDefault = scryptPasswords()
+  const hash = await byDefault.hash('secret')
+  t.match(hash, '$scrypt$ln=15,r=8,p=3$')
+  t.equal(await byDefault.verify('secret', hash), true)
 })
 
 t.test('older hashes are verified by another scheme, and every password takes the work of both', async (t) => {
@@ -80,6 +105,7 @@ t.test('older hashes are verified by another scheme, and every password takes th
   t.equal(both.needsRehash('old:secret'), true)
   await both.close()
   t.equal(isClosed, true)
+  await t.resolves(async () => await scryptPasswords({ also: { hash: () => '', verify: () => false } }).close(), 'not every scheme has something to close')
   await passwords.close()
 })
 
@@ -100,5 +126,9 @@ t.test('options out of bounds are refused', async (t) => {
   for (const cost of [13, 19, 14.5, NaN, '14' as never]) t.throws(() => scryptPasswords({ cost }), invalid)
   for (const parallelization of [0, 17, 1.5]) t.throws(() => scryptPasswords({ parallelization }), invalid)
   for (const threads of [0, 65, 1.5]) t.throws(() => scryptPasswords({ threads }), invalid)
+  t.throws(() => scryptPasswords({ cost: 13 }), { message: 'fastify-jwt-session: scryptPasswords({ cost }) has' })
+  t.throws(() => scryptPasswords({ parallelization: 0 }), { message: 'fastify-jwt-session: scryptPasswords({ parallelization }) has' })
+  t.throws(() => scryptPasswords({ threads: 0 }), { message: 'fastify-jwt-session: scryptPasswords({ threads }) has' })
   t.doesNotThrow(() => scryptPasswords())
+  t.doesNotThrow(() => scryptPasswords({ cost: 18, parallelization: 16 }))
 })

@@ -1,0 +1,3 @@
+import { attack } from './suite'
+
+attack('both', ['ES256', 'EdDSA'])

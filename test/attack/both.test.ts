@@ -1,0 +1,3 @@
+import { attack } from './suite'
+
+attack('both', ['HS256', 'RS256'])

@@ -1,0 +1,3 @@
+import { attack } from './suite'
+
+attack('cookie', ['ES256', 'EdDSA'])

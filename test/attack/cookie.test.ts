@@ -1,0 +1,3 @@
+import { attack } from './suite'
+
+attack('cookie', ['HS256', 'RS256'])

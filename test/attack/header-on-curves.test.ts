@@ -1,0 +1,3 @@
+import { attack } from './suite'
+
+attack('header', ['ES256', 'EdDSA'])
