@@ -1,11 +1,13 @@
 /**
- * Takes the oldest keys out of a map as long as there is too much, and a sixteenth of `limit` besides: what is removed leaves holes
- * in a map, and the next search for the oldest walks over all of them, so it must not come soon.
+ * How much of a full map stays. What is removed leaves holes in a map, and the next search for the oldest walks over all of them, so it
+ * must not come soon.
  */
-export function evict<Key> (map: ReadonlyMap<Key, unknown>, limit: number, isTooMuch: () => boolean, remove: (key: Key) => void): void {
-  let spare = Math.floor(limit / 16)
+export const KEPT = 15 / 16
+
+/** Takes the oldest keys out of a map as long as there is too much. */
+export function evict<Key> (map: ReadonlyMap<Key, unknown>, isTooMuch: () => boolean, remove: (key: Key) => void): void {
   for (const key of map.keys()) {
-    if (!isTooMuch() && spare-- <= 0) return
+    if (!isTooMuch()) return
     remove(key)
   }
 }

@@ -1,17 +1,17 @@
-import { evict } from './eviction'
+import { evict, KEPT } from './eviction'
 import type { TokenKind, Verified } from './tokens'
 
 /** What is remembered may take this many characters of tokens for each token that may be remembered. */
 const AVERAGE_LENGTH = 1024
 
-/** When the memory is full, one in so many makes room for itself and others, so that more tokens than it holds do not chase each other out. */
+/** When the memory is full, one in so many comes in, so that more tokens than it holds do not chase each other out. */
 const ADMISSION = 17
 
 /** Places to note for each token that may be remembered, so that few share one. */
 const PLACES = 4
 
-/** The end of the signature, which is enough to find a token by: it has as many random bits as a session's id. */
-const SUFFIX = 22
+/** The end of the signature, which is enough to find a token by: 72 bits that nobody chooses. What is longer, V8 looks up by a detour. */
+const SUFFIX = 12
 
 interface Entry<Claims> {
   readonly token: string
@@ -43,11 +43,13 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
 ): TokenMemory<Claims> {
   const known = new Map<string, Entry<Claims>>()
   const room = limit * AVERAGE_LENGTH
+  const [keptCount, keptRoom] = [Math.ceil(limit * KEPT), room * KEPT]
   const glimpses = new Int32Array(2 ** Math.ceil(Math.log2(PLACES * limit)))
   let length = 0
   let newcomers = 0
 
-  const isTooMuch = (): boolean => known.size > limit || length > room
+  /** What eviction leaves counts as full: else as many as it removed would come in unasked, and chase others out. */
+  const isFull = (count: number, characters: number): boolean => count > keptCount || characters > keptRoom
 
   function forget (key: string): void {
     length -= (known.get(key) as Entry<Claims>).token.length
@@ -56,13 +58,12 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
 
   function remember (key: string, entry: Entry<Claims>): void {
     if (known.has(key)) return
-    const isFull = known.size >= limit || length + entry.token.length > room
-    if (isFull && ++newcomers % ADMISSION !== 0) return
+    if (isFull(known.size + 1, length + entry.token.length) && ++newcomers % ADMISSION !== 0) return
     // A copy: a slice of a header would keep all of that alive, other cookies and all.
     const token = Buffer.from(entry.token, 'latin1').toString('latin1')
     known.set(token.slice(-SUFFIX), { ...entry, token })
     length += token.length
-    if (isTooMuch()) evict(known, limit, isTooMuch, forget)
+    if (known.size > limit || length > room) evict(known, () => isFull(known.size, length), forget)
   }
 
   /** Whether a token with this key came lately. If another one left the same number, it is kept a request early. */

@@ -1,6 +1,6 @@
 import { isPromise } from '../awaitable'
 import { sessionError } from '../errors'
-import { evict } from '../eviction'
+import { evict, KEPT } from '../eviction'
 import { isLive, matching } from '../record'
 import type { Timing } from '../clock'
 import type { Awaitable, RevocationStore, SessionMemory, SessionRecord, SessionRef, WatchHandlers } from '../../types'
@@ -90,7 +90,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
 
   function remember (record: SessionRecord, until: number): void {
     hot.set(record.id, { record, until })
-    if (hot.size > maxEntries) evict(hot, maxEntries, () => hot.size > maxEntries, (id) => hot.delete(id))
+    if (hot.size > maxEntries) evict(hot, () => hot.size > Math.ceil(maxEntries * KEPT), (id) => hot.delete(id))
   }
 
   function bury (id: string): void {

@@ -55,7 +55,7 @@ export function print ({ bursts, skipped, flags }) {
   const [busy, load] = [Math.min(...share('serverShare')), Math.max(...share('loadShare'))]
   console.log(`The servers used at least ${digits(busy)} of their core, the load at most ${digits(load)} of its own.`)
   // A server that waits is not what was meant to be measured.
-  if (load > 0.95) console.log('The load was the limit: throughput says little about the fastest servers.')
+  if (load > 0.95 && !flags.awake) console.log('The load was the limit: throughput says little about the fastest servers.')
   else if (busy < 0.85) console.log('Others worked on these cores, which spares slow servers: trust the CPU columns more than throughput, or wait for a quieter hour.')
   for (const [name, reason] of Object.entries(skipped)) console.log(`Left out: ${name} (${reason})`)
   console.log(`All figures: ${save('guard', { flags, skipped, bursts })}`)

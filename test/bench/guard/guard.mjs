@@ -17,6 +17,7 @@ const { values: flags } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1e6) },
     only: { type: 'string', default: '' },
     nice: { type: 'string' },
+    awake: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     keys: { type: 'boolean', default: false },
     peers: { type: 'boolean', default: false }
@@ -68,7 +69,8 @@ async function start (shared, skipped) {
   const running = []
   for (const target of wanted) {
     const file = `${target.name.replaceAll(/\W+/g, '-')}.cpuprofile`
-    const server = startProcess('server.mjs', { core: 0, nice, flags: flags.profile ? ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${file}`] : [] })
+    const profiling = flags.profile ? ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${file}`] : []
+    const server = startProcess('server.mjs', { core: 0, nice, flags: ['--expose-gc', ...profiling] })
     try {
       const opened = await server.ask('open', { module: target.module, settings: { ...shared, ...target.settings } })
       running.push({ ...target, ...opened, server, count: 4000 })
@@ -93,7 +95,7 @@ async function burst (load, target, duration) {
   const { server, port, valid, unseen, settings, count } = target
   await load.ask('prepare', { port, lines: valid, connections, count, ...unseen && { unseen: { algorithm: unseen, key: settings.key } } })
   const before = await server.ask('used')
-  const { answers, failures, elapsed, rate, p99, cpu } = await load.ask('run', { seconds: duration, isRepeating: unseen === undefined })
+  const { answers, failures, elapsed, rate, p99, cpu } = await load.ask('run', { seconds: duration, isRepeating: unseen === undefined, isAwake: flags.awake })
   const { user, system, rss } = await server.ask('used')
   if (failures > 0 || answers === 0) throw new Error(`${target.name}: ${failures} of ${answers} answers were no success`)
   // As many new tokens as it may need next time, and a quarter more.

@@ -43,8 +43,11 @@ function open (port, onAnswer, onFailure) {
   })
 }
 
-/** Requests for as long as told, one under way on each connection, until all are answered. */
-function run (seconds, isRepeating) {
+/**
+ * Requests for as long as told, one under way on each connection, until all are answered.
+ * @param isAwake never waits for the kernel. A server pays for waking a client that sleeps, and the slower it is, the more often.
+ */
+function run (seconds, isRepeating, isAwake) {
   return new Promise((resolve) => {
     const sentAt = new Map(sockets.map(({ socket }) => [socket, 0]))
     const latencies = []
@@ -57,6 +60,9 @@ function run (seconds, isRepeating) {
       if (time >= deadline || (!isRepeating && next >= requests.length)) return end()
       sentAt.set(socket, time)
       socket.write(requests[next++ % requests.length])
+    }
+    function stayAwake () {
+      if (open > 0) setImmediate(stayAwake)
     }
     function end () {
       if (--open > 0) return
@@ -78,6 +84,7 @@ function run (seconds, isRepeating) {
       }
       send(entry.socket, start)
     }
+    if (isAwake) stayAwake()
   })
 }
 
@@ -98,8 +105,8 @@ serve({
     }))
   },
 
-  async run ({ seconds, isRepeating }) {
-    const result = await run(seconds, isRepeating)
+  async run ({ seconds, isRepeating, isAwake }) {
+    const result = await run(seconds, isRepeating, isAwake)
     for (const entry of sockets) {
       entry.onFailure = () => {}
       entry.socket.destroy()
