@@ -28,6 +28,9 @@ const [rounds, seconds, starts, connections, seed] =
 const nice = flags.nice === undefined ? undefined : Number(flags.nice)
 const random = randomFrom(seed)
 
+/** Some servers would come to their full young generation sooner than others; and what `settle` needs. */
+const EQUAL_FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16', '--expose-gc']
+
 const groups = ['short', ...flags.keys ? ['keys'] : [], ...flags.peers ? ['peers'] : []]
 const wanted = targets.filter(({ name, group }) => groups.includes(group) && new RegExp(flags.only, 'i').test(name))
 
@@ -70,7 +73,7 @@ async function start (shared, skipped) {
   for (const target of wanted) {
     const file = `${target.name.replaceAll(/\W+/g, '-')}.cpuprofile`
     const profiling = flags.profile ? ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${file}`] : []
-    const server = startProcess('server.mjs', { core: 0, nice, flags: ['--expose-gc', ...profiling] })
+    const server = startProcess('server.mjs', { core: 0, nice, flags: [...EQUAL_FLAGS, ...profiling] })
     try {
       const opened = await server.ask('open', { module: target.module, settings: { ...shared, ...target.settings } })
       running.push({ ...target, ...opened, server, count: 4000 })
