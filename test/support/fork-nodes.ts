@@ -19,21 +19,34 @@ export async function forkNodes (t: Test, engine: string, count: number, envOf: 
   const opened = await engineNamed(engine).open(namespace)
   const children: ChildProcess[] = []
   t.teardown(async () => {
-    for (const child of children) child.disconnect()
-    await Promise.all(children.map(async (child) => await once(child, 'exit')))
+    const here = children.filter(({ connected }) => connected)
+    for (const child of here) child.disconnect()
+    await Promise.all(here.map(async (child) => await once(child, 'exit')))
     await opened.close(true)
   })
   const nodes = await Promise.all(Array.from({ length: count }, async (_, node) => {
     const child = fork(join(__dirname, 'node-app.ts'), [engine, namespace], { execArgv: ['--import', 'tsx'], env: { ...childEnv(), ...envOf(node) } })
     children.push(child)
-    const [port] = await once(child, 'message') as [number]
+    const port = await answerOf(child)
     return `http://127.0.0.1:${port}`
   }))
   async function advance (seconds: number): Promise<void> {
     await Promise.all(children.map(async (child) => {
       child.send(seconds)
-      await once(child, 'message')
+      await answerOf(child)
     }))
   }
   return { nodes, advance }
+}
+
+/** What a node says next; whoever waits for it hears that it has ended instead. */
+async function answerOf (child: ChildProcess): Promise<number> {
+  const gone = new AbortController()
+  const ended = once(child, 'exit', { signal: gone.signal }).then(([code, signal]) => { throw new Error(`A node ended with ${code ?? signal}`) })
+  try {
+    return await Promise.race([once(child, 'message', { signal: gone.signal }).then(([answer]) => answer as number), ended])
+  } finally {
+    gone.abort()
+    ended.catch(() => {})
+  }
 }

@@ -96,7 +96,9 @@ export const histories: fc.Arbitrary<readonly Step[]> = fc.array(fc.oneof(
 
 const storm = fc.oneof(
   fc.array(act(atOnce, nothing), { minLength: 2, maxLength: 6 }),
-  fc.tuple(act(atOnce, nothing), fc.integer({ min: 3, max: 8 })).map(([one, times]) => Array.from({ length: times }, (_, count) => ({ ...one, node: count % NODES })))
+  // Logging out everywhere asks for several things at once, and what may come of many of those is too much to follow.
+  fc.tuple(act(atOnce, nothing), fc.integer({ min: 3, max: 8 })).map(([one, times]) =>
+    Array.from({ length: one.do === 'everywhere' ? 3 : times }, (_, count) => ({ ...one, node: count % NODES })))
 )
 
 /** Histories of processes, which nobody can stop where he wants: no mishaps made to order, and clocks that only go on. */

@@ -1,10 +1,10 @@
-import { LEASE, type Span } from './model'
+import { LEASE, Unclear, type Span } from './model'
 import { MISHAPS, NODES, type Act, type Mishap, type Step } from './model-history'
 import { judgeOf, Wrong } from './model-judge'
 import type { Cluster, Reply } from './model-cluster'
 
-/** What came of a history: every step in a line, and what must not have been. */
-export interface Story { readonly lines: readonly string[], readonly failure: string | undefined }
+/** What came of a history: every step in a line, and what must not have been; or that it was not judged to its end. */
+export interface Story { readonly lines: readonly string[], readonly failure: string | undefined, readonly isUnclear?: true }
 
 const nodes = Array.from({ length: NODES }, (_, node) => node)
 
@@ -102,6 +102,7 @@ export async function play (cluster: Cluster, history: readonly Step[]): Promise
     await finish()
     return { lines, failure: undefined }
   } catch (error) {
+    if (error instanceof Unclear) return { lines, failure: undefined, isUnclear: true }
     if (!(error instanceof Wrong)) throw error
     return { lines, failure: error.message }
   }

@@ -77,6 +77,14 @@ interface World {
   readonly processes: readonly Process[]
 }
 
+/** More ways than this are not followed: a few more calls at once would take all memory there is. */
+const MOST_WORLDS = 20_000
+
+/** Too much may have happened to say what must not have. */
+export class Unclear extends Error {
+  override message = 'more may have happened than is followed'
+}
+
 /** How many writes are remembered for stores that lose the last ones, one restart after the other. */
 const PAST = 12
 
@@ -227,6 +235,7 @@ export function sessionModel ({ rotation, idleTimeout, absoluteTimeout }: Rules,
           add(found, { ...world, ...change, processes })
         }
       })
+      if (found.size > MOST_WORLDS) throw new Unclear()
     }
     return [...found.values()]
   }
