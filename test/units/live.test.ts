@@ -50,7 +50,7 @@ for (const [name, guard, without] of mutants) {
 const settings: LiveSettings = { lease: 1.5, maxAge: 60, maxEntries: 3, burial: 900, deadline: 2 }
 const alice = (id: string): SessionRef => ({ id, subject: 'alice' })
 
-function setUp (change: Partial<RevocationStore> = {}) {
+function setUp (change: Partial<RevocationStore> = {}, limits: Partial<LiveSettings> = {}) {
   const time = new VirtualTime()
   const records = new Map<string, SessionRecord>()
   const reads: string[][] = []
@@ -77,7 +77,7 @@ function setUp (change: Partial<RevocationStore> = {}) {
     },
     ...change
   }
-  const live = liveSessions(store, settings, time)
+  const live = liveSessions(store, { ...settings, ...limits }, time)
   return {
     live,
     time,
@@ -93,6 +93,21 @@ function setUp (change: Partial<RevocationStore> = {}) {
     }
   }
 }
+
+t.test('a full memory gives up a sixteenth, the oldest first, so that the next search for the oldest is not soon', async (t) => {
+  const { live, records, find, on, link, time } = setUp({}, { maxEntries: 160 })
+  on().ready(link)
+  await time.run(0.01)
+  const [model] = records.values()
+  for (let number = 0; number < 161; number++) {
+    records.set(`s${number}`, { ...model as SessionRecord, id: `s${number}` })
+    if (number === 160) t.equal(live.memory().liveSessions, 160)
+    await find(`s${number}`)
+  }
+  t.equal(live.memory().liveSessions, 150)
+  t.equal((live.find(alice('s11')) as SessionRecord).id, 's11', 'the oldest that is left')
+  t.equal((live.find(alice('s160')) as SessionRecord).id, 's160', 'and the newest')
+})
 
 t.test('a warm request makes no store call and no promise', async (t) => {
   const { live, find, reads, on, link, time } = setUp()
