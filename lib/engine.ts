@@ -27,10 +27,10 @@ interface Jwt {
 }
 
 /**
- * Puts a key to work over @fastify/jwt, in an instance of Fastify that serves nothing: so keys can come at any time, and neither
- * the host nor a plugin of it sees them.
+ * Puts a key to work over @fastify/jwt, in an instance of Fastify that serves nothing and is never started: so keys can come at any
+ * time, and neither the host nor a plugin of it sees them.
  */
-export async function createEngine (key: CheckedKey, extra: Header): Promise<Engine> {
+export function createEngine (key: CheckedKey, extra: Header): Engine {
   const { kid, algorithm, canSign, material } = key
   const headers = Object.fromEntries(TOKEN_TYPES.map((typ) => [
     typ, { alg: algorithm, typ, ...(kid === undefined ? {} : { kid }), ...(typ === 'at+jwt' ? extra : {}) }
@@ -38,13 +38,14 @@ export async function createEngine (key: CheckedKey, extra: Header): Promise<Eng
 
   const host = Fastify()
   for (const [namespace, header] of Object.entries(headers)) {
-    await host.register(fastifyJwt, {
+    // Called rather than registered: it does all of its work at once, and queues would only make every start slower.
+    fastifyJwt(host, {
       namespace,
       secret: material as string,
       ...(canSign ? { sign: { algorithm, header } } : {}),
       // Claims and times are judged elsewhere, by one clock and by type: the library looks at the signature.
       verify: { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true }
-    })
+    }, (error) => { if (error) throw error })
   }
   const jwt = host.jwt as unknown as Record<TokenType, Jwt>
   const { verify } = jwt['at+jwt']

@@ -45,7 +45,7 @@ interface Slot {
 
 export async function createKeyRing ({ keys, signing, header: { fields, allows } }: RingSettings): Promise<Ring> {
   const retired: (() => void)[] = []
-  let engines = await Promise.all(keys.map(async (key) => await createEngine(key, fields)))
+  let engines = keys.map((key) => createEngine(key, fields))
   let signer = engines.find(({ key }) => key === signing)
   /** By the text of a header. One look-up answers what kind of token it is, and which key it names. */
   let slots = slotsOf(engines)
@@ -84,7 +84,7 @@ export async function createKeyRing ({ keys, signing, header: { fields, allows }
 
     async add (value) {
       const key = readKey('keys.add()', value)
-      const engine = await createEngine(key, fields)
+      const engine = createEngine(key, fields)
       if (byKid(key.kid).length > 0) throw optionInvalid('keys.add()', 'has the kid of a key that is there', 'Give every key its own')
       change([...engines, engine])
     },
@@ -134,8 +134,7 @@ export async function createKeyRing ({ keys, signing, header: { fields, allows }
 
     async replace (keys) {
       const known = engines
-      change(await Promise.all(keys.map(async (key) =>
-        known.find((engine) => isDeepStrictEqual(engine.key, key)) ?? await createEngine(key, fields))))
+      change(keys.map((key) => known.find((engine) => isDeepStrictEqual(engine.key, key)) ?? createEngine(key, fields)))
     },
 
     jwkSet: () => ({
