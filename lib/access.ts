@@ -45,7 +45,7 @@ function judge (
   if (tokens.isExpired(claims, time)) throw sessionError('TOKEN_EXPIRED')
   if (source === 'cookie') refuseForgery(settings.transport.csrf, request as GuardRequest, claims.csrf)
 
-  return after(sessions.resume({ id: claims.sid, subject: claims.sub }, claims.gen), (isLive) => {
+  return after(sessions.resume(verified.session, claims.gen, time), (isLive) => {
     if (!isLive) throw sessionError('SESSION_REVOKED')
     return authOf(verified, source)
   })

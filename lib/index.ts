@@ -72,7 +72,7 @@ async function fastifyJwtSession (
     failed (err) { app.log.error({ err }, 'fastify-jwt-session: the store of sessions does not answer') },
     listener: () => isHeard('store.called') ? (call) => emit('store.called', call) : undefined
   })
-  const live = liveSessions({ read: store.read, watch: settings.watch && loggedWatch(settings.watch, app.log) }, settings.live, timing)
+  const live = liveSessions({ read: store.read, own: memory.ownStore(settings.store), watch: settings.watch && loggedWatch(settings.watch, app.log) }, settings.live, timing)
   const stopPruning = pruneRegularly(settings.store, app.log, timing)
   const remote = settings.verifyOnly?.remote && followKeys(ring, settings.verifyOnly.remote, app.log, timing)
   // Before anything else can fail: what was started has to stop.

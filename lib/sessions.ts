@@ -6,6 +6,7 @@ import { sessionError } from './errors'
 import { decide, type Intervals } from './policy'
 import { isLive, matching, nextOf } from './record'
 import type { Emit } from './events'
+import type { SeatedRef } from './seats'
 import type { BoundedStore } from './stores/bounded'
 import type { LiveSessions } from './stores/live'
 import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, SessionRecord, SessionRef, SessionState } from '../types'
@@ -40,7 +41,7 @@ export interface Sessions {
   /** Makes a drafted session live; ends the oldest ones beyond the limit. */
   open (draft: SessionRecord): Promise<void>
   /** Whether the session of an access token of this generation is live. Answers at once if the store does. */
-  resume (ref: SessionRef, generation: number): Awaitable<boolean>
+  resume (ref: SeatedRef, generation: number, time?: number): Awaitable<boolean>
   /**
    * Renews a session for a refresh token of generation `presented`. `prepare` makes the answer for a record before it is
    * written, so that its failing burns no token; by answering undefined it ends the session.
@@ -140,8 +141,8 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
       await Promise.all(surplus.map((record) => revoke(record, 'limit')))
     },
 
-    resume (ref, generation) {
-      return after(live.find(ref), (record) => {
+    resume (ref, generation, time) {
+      return after(live.find(ref, time), (record) => {
         if (record === undefined) return false
         if (intervals.recovery === 0) return true
         // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.

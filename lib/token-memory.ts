@@ -10,12 +10,11 @@ const ADMISSION = 17
 /** Places to note for each token that may be remembered, so that few share one. */
 const PLACES = 4
 
-/** The end of the signature, which is enough to find a token by: 72 bits that nobody chooses. What is longer, V8 looks up by a detour. */
-const SUFFIX = 12
+/** So many letters of the end of the signature make the number that a token is found by: more bits than it has, that nobody chooses. */
+const SUFFIX = 8
 
-interface Entry<Claims> {
+interface Entry<Claims> extends Verified<Claims> {
   readonly token: string
-  readonly verified: Verified<Claims>
   /** When it was found to be valid already: should the clock go back, that is open again. */
   readonly since: number
 }
@@ -41,7 +40,7 @@ export interface TokenMemory<Claims> extends TokenKind<Claims> {
 export function tokenMemory<Claims extends { readonly exp: number }> (
   kind: TokenKind<Claims>, limit: number, tolerance: number
 ): TokenMemory<Claims> {
-  const known = new Map<string, Entry<Claims>>()
+  const known = new Map<number, Entry<Claims>>()
   const room = limit * AVERAGE_LENGTH
   const [keptCount, keptRoom] = [Math.ceil(limit * KEPT), room * KEPT]
   const glimpses = new Int32Array(2 ** Math.ceil(Math.log2(PLACES * limit)))
@@ -51,29 +50,28 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
   /** What eviction leaves counts as full: else as many as it removed would come in unasked, and chase others out. */
   const isFull = (count: number, characters: number): boolean => count > keptCount || characters > keptRoom
 
-  function forget (key: string): void {
+  function forget (key: number): void {
     length -= (known.get(key) as Entry<Claims>).token.length
     known.delete(key)
   }
 
-  function remember (key: string, entry: Entry<Claims>): void {
+  function remember (key: number, text: string, { header, claims, session, auth }: Verified<Claims>, since: number): void {
     if (known.has(key)) return
-    if (isFull(known.size + 1, length + entry.token.length) && ++newcomers % ADMISSION !== 0) return
+    if (isFull(known.size + 1, length + text.length) && ++newcomers % ADMISSION !== 0) return
     // A copy: a slice of a header would keep all of that alive, other cookies and all.
-    const token = Buffer.from(entry.token, 'latin1').toString('latin1')
-    known.set(token.slice(-SUFFIX), { ...entry, token })
+    const token = Buffer.from(text, 'latin1').toString('latin1')
+    // Not by spreading, which makes objects that are slow to read.
+    known.set(key, { header, claims, session, auth, token, since: Math.floor(since) })
     length += token.length
     if (known.size > limit || length > room) evict(known, () => isFull(known.size, length), forget)
   }
 
-  /** Whether a token with this key came lately. If another one left the same number, it is kept a request early. */
-  function isKnownBySight (key: string): boolean {
-    let number = 0
-    for (let index = 0; index < key.length; index++) number = (Math.imul(number, 31) + key.charCodeAt(index)) | 0
-    const place = number & (glimpses.length - 1)
-    if (glimpses[place] === number) return true
+  /** Whether a token with this key came lately. If another one left it, this one is kept a request early. */
+  function isKnownBySight (key: number): boolean {
+    const place = key & (glimpses.length - 1)
+    if (glimpses[place] === key) return true
     // By chance, or two tokens in turn would take the place from each other for ever.
-    if (Math.random() < 0.75) glimpses[place] = number
+    if (Math.random() < 0.75) glimpses[place] = key
     return false
   }
 
@@ -87,17 +85,22 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
     },
 
     verify (token, now) {
-      const key = token.slice(-SUFFIX)
+      const key = keyOf(token)
       const entry = known.get(key)
       if (entry !== undefined && entry.token === token) {
-        const { verified, since } = entry
-        const hasExpired = verified.claims.exp + tolerance <= now
-        if (hasExpired || now < since) forget(key)
-        if (now >= since) return verified
+        const hasExpired = entry.claims.exp + tolerance <= now
+        if (hasExpired || now < entry.since) forget(key)
+        if (now >= entry.since) return entry
       }
       const verified = kind.verify(token, now)
-      if (verified !== undefined && verified.claims.exp + tolerance > now && isKnownBySight(key)) remember(key, { token, verified, since: now })
+      if (verified !== undefined && verified.claims.exp + tolerance > now && isKnownBySight(key)) remember(key, token, verified, now)
       return verified
     }
   }
+}
+
+function keyOf (token: string): number {
+  let key = 0
+  for (let index = token.length - SUFFIX; index < token.length; index++) key = (Math.imul(key, 31) + token.charCodeAt(index)) | 0
+  return key
 }

@@ -3,6 +3,7 @@ import { freezeDeep } from './frozen'
 import { isSegment, parseSegment } from './segments'
 import type { Header, TokenType } from './engine'
 import type { Ring } from './key-ring'
+import type { SeatedRef } from './seats'
 import type { AccessTokenClaims, Auth, OneTimeTokenClaims, TokenClaims } from '../types'
 
 /** The longest token that is issued or looked at, in characters. Node refuses headers beyond 16 KiB in all. */
@@ -21,6 +22,8 @@ export interface RefreshTokenClaims extends TokenClaims {
 export interface Verified<Claims> {
   readonly header: Header
   readonly claims: Claims
+  /** The session that it belongs to. */
+  readonly session: SeatedRef
   /** What was made of it for a request, for the next one. */
   auth: Auth | undefined
 }
@@ -98,8 +101,9 @@ export function createTokens (ring: Ring, settings: TokenSettings): Tokens {
         const signed = token.length > MAX_TOKEN_LENGTH ? undefined : ring.verify(token, type)
         if (signed === undefined) return undefined
         const { header, payload } = signed
-        const isValid = payload.token_use === use && areCommonClaimsSound(payload, now) && isSound(payload)
-        return isValid ? { header, claims: freezeDeep(payload as unknown as Kind), auth: undefined } : undefined
+        if (payload.token_use !== use || !areCommonClaimsSound(payload, now) || !isSound(payload)) return undefined
+        const claims = freezeDeep(payload as unknown as Kind)
+        return { header, claims, session: { id: claims.sid, subject: claims.sub, seat: undefined }, auth: undefined }
       }
     }
   }

@@ -1,7 +1,7 @@
 import { isPromise } from '../awaitable'
 import { sessionError } from '../errors'
-import { evict, KEPT } from '../eviction'
 import { isLive, matching } from '../record'
+import { createSeats, type OwnStore, type SeatedRef } from '../seats'
 import type { Timing } from '../clock'
 import type { Awaitable, RevocationStore, SessionMemory, SessionRecord, SessionRef, WatchHandlers } from '../../types'
 
@@ -21,7 +21,7 @@ export interface LiveSettings {
 /** What a node remembers of live sessions. */
 export interface LiveSessions {
   /** The record of a session if it is live. Answers at once for a session that is remembered, or if the store does. */
-  find (ref: SessionRef): Awaitable<SessionRecord | undefined>
+  find (ref: SeatedRef, now?: number): Awaitable<SessionRecord | undefined>
   /** Remembers no longer that a session is live. */
   forget (id: string): void
   /** Forgets it, and trusts no read of it that is under way: its revocation is about to be written. */
@@ -38,6 +38,8 @@ export interface LiveSessions {
 /** What is asked of a store here. */
 export interface WatchedStore {
   read: RevocationStore['read']
+  /** The store, if it is one of this process. */
+  own?: OwnStore | undefined
   watch?: RevocationStore['watch'] | undefined
 }
 
@@ -66,7 +68,7 @@ const READS = 8
  */
 export function liveSessions (store: WatchedStore, settings: LiveSettings, timing: Timing): LiveSessions {
   const { lease, maxAge, maxEntries, burial, deadline } = settings
-  const hot = new Map<string, { readonly record: SessionRecord, readonly until: number }>()
+  const hot = createSeats(maxEntries)
   const dead = new Map<string, number>()
   const flight = new Map<string, Set<Waiter>>()
   let queue: Waiter[] = []
@@ -79,22 +81,25 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   let answersAtOnce = store.watch === undefined
 
   const isTrusted = (steady: number, now: number): boolean => subscription !== null && steady < leaseEnd && now < leaseWallEnd
-  const isBuried = (id: string): boolean => dead.has(id) && dead.get(id) as number > timing.now()
+  const isBuried = (id: string, now = timing.now()): boolean => dead.has(id) && dead.get(id) as number > now
+  const liveOnly = (record: SessionRecord | undefined): SessionRecord | undefined => isLive(record, timing.now()) ? record : undefined
 
-  function remembered ({ id, subject }: SessionRef): SessionRecord | undefined {
-    const entry = hot.get(id)
-    if (entry === undefined || entry.record.subject !== subject) return undefined
-    const [steady, now] = [timing.steady(), timing.now()]
-    return isTrusted(steady, now) && steady < entry.until && isLive(entry.record, now) ? entry.record : undefined
-  }
-
-  function remember (record: SessionRecord, until: number): void {
-    hot.set(record.id, { record, until })
-    if (hot.size > maxEntries) evict(hot, () => hot.size > Math.ceil(maxEntries * KEPT), (id) => hot.delete(id))
+  /** What is remembered of a session, if it may be taken. A seat once found is as good as a look-up. */
+  function remembered (ref: SeatedRef, now: number): SessionRecord | undefined {
+    let { seat } = ref
+    if (seat?.record === undefined) {
+      seat = (store.own ?? hot).get(ref.id)
+      if (seat?.record?.subject !== ref.subject) return undefined
+      ref.seat = seat
+    }
+    if (seat.ends <= now) return undefined
+    if (store.own !== undefined) return store.own.isItself() ? seat.record : undefined
+    const steady = timing.steady()
+    return isTrusted(steady, now) && steady < seat.until ? seat.record : undefined
   }
 
   function bury (id: string): void {
-    hot.delete(id)
+    hot.leave(id)
     soil(id)
     dead.delete(id)
     dead.set(id, timing.now() + burial)
@@ -154,7 +159,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
       const record = matching(records, ref)
       if (!isLive(record, timing.now())) waiter.resolve(undefined)
       else if (!waiter.isDirty) {
-        if (spanning !== null && spanning === subscription) remember(record, sent + maxAge)
+        if (spanning !== null && spanning === subscription && !isBuried(ref.id)) hot.take(record, sent + maxAge)
         waiter.resolve(record)
       } else if (isInTime(waiter)) enqueue(Object.assign(waiter, { isDirty: false }))
     }
@@ -212,12 +217,12 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
   return {
     bury,
     isBuried,
-    memory: () => ({ liveSessions: hot.size, isTrusted: watcher === undefined ? null : isTrusted(timing.steady(), timing.now()) }),
+    memory: () => ({ liveSessions: hot.count(), isTrusted: watcher === undefined ? null : isTrusted(timing.steady(), timing.now()) }),
 
-    find (ref) {
-      if (isBuried(ref.id)) return undefined
-      const known = remembered(ref)
+    find (ref, now = timing.now()) {
+      const known = remembered(ref, now)
       if (known !== undefined) return known
+      if (isBuried(ref.id, now)) return undefined
       if (answersAtOnce) {
         const answer = store.read([ref])
         if (!isPromise(answer)) return liveOnly(matching(answer, ref))
@@ -227,10 +232,10 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
       return new Promise((resolve, reject) => enqueue({ ref, since: timing.steady(), isDirty: false, resolve, reject }))
     },
 
-    forget (id) { hot.delete(id) },
+    forget: (id) => hot.leave(id),
 
     fence (id) {
-      hot.delete(id)
+      hot.leave(id)
       soil(id)
     },
 
@@ -240,9 +245,5 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
       subscription = null
       await watcher?.close()
     }
-  }
-
-  function liveOnly (record: SessionRecord | undefined): SessionRecord | undefined {
-    return isLive(record, timing.now()) ? record : undefined
   }
 }

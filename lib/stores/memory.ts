@@ -1,6 +1,16 @@
 import { now } from '../clock'
 import { frozenCopy } from '../frozen'
+import { createSeats, type OwnStore } from '../seats'
 import type { RevocationStore, SessionRecord } from '../../types'
+
+const own = new WeakMap<RevocationStore['read'], OwnStore['get']>()
+
+/** Undefined for a store that is not of this file. */
+export function ownStore (store: RevocationStore): OwnStore | undefined {
+  const { read } = store
+  const get = own.get(read)
+  return get && { get, isItself: () => store.read === read }
+}
 
 /**
  * Keeps sessions in this process: the default. They are gone when it ends, which logs everybody out, and other nodes do not
@@ -23,29 +33,31 @@ import type { RevocationStore, SessionRecord } from '../../types'
  * ```
  */
 export function memoryStore (): RevocationStore {
-  const records = new Map<string, SessionRecord>()
+  const seats = createSeats(Infinity)
   const subjects = new Map<string, Set<string>>()
   // By the minute of their expiry, so that nobody ever has to walk over all of them.
   const expiring = new Map<number, Set<string>>()
   let cleared = minuteOf(now())
 
+  const recordOf = (id: string): SessionRecord | undefined => seats.get(id)?.record
+
   function remove (record: SessionRecord): void {
-    records.delete(record.id)
+    seats.leave(record.id)
     removeFrom(subjects, record.subject, record.id)
     removeFrom(expiring, minuteOf(record.expiresAt), record.id)
   }
 
   function removeExpired (): void {
     for (const current = minuteOf(now()); cleared < current; cleared++) {
-      for (const id of expiring.get(cleared) ?? []) remove(records.get(id) as SessionRecord)
+      for (const id of expiring.get(cleared) ?? []) remove(recordOf(id) as SessionRecord)
     }
   }
 
-  return {
+  const store: RevocationStore = {
     read (refs) {
       const found: SessionRecord[] = []
       for (const { id } of refs) {
-        const record = records.get(id)
+        const record = recordOf(id)
         if (record !== undefined) found.push(record)
       }
       return found
@@ -53,11 +65,11 @@ export function memoryStore (): RevocationStore {
 
     write (record, expected) {
       removeExpired()
-      const current = records.get(record.id)
+      const current = recordOf(record.id)
       if ((current?.revision ?? 0) !== expected) return false
       if (current !== undefined) remove(current)
       if (!record.revoked) {
-        records.set(record.id, frozenCopy(record))
+        seats.take(frozenCopy(record), Infinity)
         addTo(subjects, record.subject, record.id)
         addTo(expiring, minuteOf(record.expiresAt), record.id)
         // A clock that was ahead must not leave anything behind.
@@ -67,9 +79,11 @@ export function memoryStore (): RevocationStore {
     },
 
     list (subject) {
-      return Array.from(subjects.get(subject) ?? [], (id) => records.get(id) as SessionRecord)
+      return Array.from(subjects.get(subject) ?? [], (id) => recordOf(id) as SessionRecord)
     }
   }
+  own.set(store.read, seats.get)
+  return store
 }
 
 function minuteOf (time: number): number {

@@ -4,7 +4,7 @@ import type { GuardRequest } from '../../types'
 /** Finds the access token in a header, behind one of the schemes (RFC 6750 section 2.1). */
 export function headerLocation (name: string, schemes: readonly string[]): (request: GuardRequest) => string | undefined {
   // Longer ones first, as one may begin with another.
-  const announced = schemes.filter((scheme) => scheme !== '').map((scheme) => scheme.toLowerCase()).sort((one, other) => other.length - one.length)
+  const announced = schemes.filter((scheme) => scheme !== '').sort((one, other) => other.length - one.length)
   const isBare = announced.length < schemes.length
 
   return ({ headers, raw }) => {
@@ -14,7 +14,7 @@ export function headerLocation (name: string, schemes: readonly string[]): (requ
     if (typeof value !== 'string' || isRepeated(raw.rawHeaders, name)) throw sessionError('REQUEST_INVALID', { token: true })
     for (const scheme of announced) {
       // What only begins like a scheme of ours is a bad token, and not an absent one.
-      if (value.slice(0, scheme.length).toLowerCase() === scheme) return value[scheme.length] === ' ' ? value.slice(scheme.length + 1) : ''
+      if (isAlike(value.slice(0, scheme.length), scheme)) return value[scheme.length] === ' ' ? value.slice(scheme.length + 1) : ''
     }
     // Another scheme is not ours to judge.
     return isBare ? value : undefined
@@ -22,10 +22,15 @@ export function headerLocation (name: string, schemes: readonly string[]): (requ
 }
 
 function isRepeated (rawHeaders: readonly string[], wanted: string): boolean {
-  let count = 0
+  let candidates = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] as string
-    if (name.length === wanted.length && name.toLowerCase() === wanted) count++
+    if ((rawHeaders[index] as string).length === wanted.length) candidates++
   }
-  return count > 1
+  // At hardly any request do lengths not tell.
+  return candidates > 1 && rawHeaders.filter((name, index) => index % 2 === 0 && isAlike(name, wanted)).length > 1
+}
+
+/** Whether two texts are the same but for case. */
+function isAlike (text: string, wanted: string): boolean {
+  return text === wanted || text.toLowerCase() === wanted.toLowerCase()
 }

@@ -1,4 +1,5 @@
 import { randomOf, VirtualTime } from './virtual-time'
+import type { SeatedRef } from '../../lib/seats'
 import type { LiveSessions, LiveSettings, liveSessions } from '../../lib/stores/live'
 import type { SessionRecord, SessionRef, WatchHandlers } from '../../types'
 
@@ -25,6 +26,8 @@ export async function simulate (make: typeof liveSessions, seed: number): Promis
   // A network of its own character for every schedule: fast, slow, or with reads that outlast a whole reconnect.
   const slowest = { read: pick([0.002, 0.05, 0.5, 2]), notice: pick([0.002, 0.05, 0.3, 0.9]), reconnect: pick([0.01, 0.2, 1]) }
 
+  const ids = ['a', 'b', 'c', 'd', 'e', 'f']
+  const kept = new Map(ids.map((id): [string, SeatedRef] => [id, { id, subject: 'alice' }]))
   const revokedAt = new Map<string, number>()
   const processedAt = new Map<string, number>()
   const violations: string[] = []
@@ -120,10 +123,10 @@ export async function simulate (make: typeof liveSessions, seed: number): Promis
       else if (start - revoked >= LEASE) violations.push(`seed ${seed}: ${id} answered live ${start - revoked} s after its revocation`)
       else if (wasKnownDown && start >= revoked) violations.push(`seed ${seed}: ${id} answered live over a link known to be down`)
     }
-    Promise.resolve(live.find({ id, subject: 'alice' })).then(judge, () => {})
+    // A token that is remembered knows where its session sat.
+    Promise.resolve(live.find(pick([kept.get(id), { id, subject: 'alice' }]) as SeatedRef)).then(judge, () => {})
   }
 
-  const ids = ['a', 'b', 'c', 'd', 'e', 'f']
   const end = between(3, 8)
   for (let at = 0; at < end; at += between(0.001, 0.2)) time.after(at, () => check(pick(ids)))
   for (const id of ids) {

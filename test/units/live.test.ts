@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import ts from 'typescript'
 import { liveSessions, type LiveSettings } from '../../lib/stores/live'
+import type { SeatedRef } from '../../lib/seats'
 import { assumedWatch } from '../../lib/stores/assumed'
 import { VirtualTime } from '../support/virtual-time'
 import type { Finding, Schedules } from '../support/live-worker'
@@ -33,7 +34,7 @@ const mutants: [name: string, guard: string, without: string][] = [
   ['a silent subscription is trusted for a lease only', 'subscription !== null && steady < leaseEnd && now < leaseWallEnd', 'subscription !== null'],
   ['the lease counts from the sending of the ping', 'leaseEnd = sent + lease\n      leaseWallEnd = sentWall + lease', 'leaseEnd = timing.steady() + lease\n      leaseWallEnd = timing.now() + lease'],
   ['a lost subscription takes its memory along', 'subscription = null\n      hot.clear()\n    },\n    revoked', '},\n    revoked'],
-  ['a notice takes the session out of memory', 'hot.delete(id)\n    soil(id)\n    dead', 'soil(id)\n    dead'],
+  ['a notice takes the session out of memory', 'hot.leave(id)\n    soil(id)\n    dead', 'soil(id)\n    dead'],
   ['a new subscription begins with nothing remembered', 'hot.clear()\n      subscription = link', 'subscription = link']
 ]
 
@@ -123,6 +124,40 @@ t.test('a warm request makes no store call and no promise', async (t) => {
   await time.run(1)
   t.equal(await find('a'), 'a')
   t.equal(reads.length, 3, 'after maxAge the store is asked again')
+})
+
+t.test('a session that was revoked while its read waited to be sent is not remembered, even if the store does not know', async (t) => {
+  const { live, on, link, time } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  const pending = Promise.resolve(live.find(alice('a')))
+  live.bury('a')
+  await time.run(0.01)
+  t.equal((await pending)?.id, 'a', 'who asked before was answered by the store')
+  t.equal(live.memory().liveSessions, 0)
+  t.equal(live.find(alice('a')), undefined)
+})
+
+t.test('a seat once found is used, and never for another subject', async (t) => {
+  const { live, find, reads, on, link, time } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  await find('a')
+  const ask = async (ref: SeatedRef): Promise<string | undefined> => {
+    const answer = Promise.resolve(live.find(ref))
+    await time.run(0.01)
+    return (await answer)?.id
+  }
+  const mine: SeatedRef = alice('a')
+  const others: SeatedRef = { id: 'a', subject: 'bob' }
+  t.equal(await ask(mine), 'a')
+  t.match(mine.seat, { record: { id: 'a' } })
+  t.equal(await ask(others), undefined)
+  t.equal(others.seat, undefined)
+  t.equal(reads.length, 2, 'of another subject the store was asked')
+  live.forget('a')
+  t.equal(await ask(mine), 'a')
+  t.equal(reads.length, 3, 'an empty seat is none')
 })
 
 t.test('what was revoked is refused at once and for as long as its tokens could live', async (t) => {

@@ -15,7 +15,7 @@ function countingKind (): TokenKind<Claims> & { asked: string[] } {
     verify (token): Verified<Claims> | undefined {
       asked.push(token)
       const [name, exp] = token.split('.')
-      return exp === 'forged' ? undefined : { header: {}, claims: { name: name as string, exp: Number(exp) }, auth: undefined }
+      return exp === 'forged' ? undefined : { header: {}, claims: { name: name as string, exp: Number(exp) }, session: { id: 's', subject: 'anybody' }, auth: undefined }
     }
   }
 }
@@ -178,7 +178,7 @@ t.test('of a header it keeps the token alone, and of that one copy', async (t) =
     return process.memoryUsage().heapUsed
   }
   const [COUNT, REST] = [1000, 'x'.repeat(12_000)]
-  const verified = { header: {}, claims: { exp: 100, name: 'anybody' }, auth: undefined }
+  const verified = { header: {}, claims: { exp: 100, name: 'anybody' }, session: { id: 's', subject: 'anybody' }, auth: undefined }
   const memory = tokenMemory({ ...countingKind(), verify: () => verified }, COUNT, 0)
   const before = used()
   for (let number = 0; number < COUNT; number++) {
