@@ -1,3 +1,4 @@
+import { ifError } from 'node:assert'
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import type { CheckedKey } from './keys'
@@ -45,7 +46,7 @@ export function createEngine (key: CheckedKey, extra: Header): Engine {
       ...(canSign ? { sign: { algorithm, header } } : {}),
       // Claims and times are judged elsewhere, by one clock and by type: the library looks at the signature.
       verify: { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true }
-    }, (error) => { if (error) throw error })
+    }, ifError)
   }
   const jwt = host.jwt as unknown as Record<TokenType, Jwt>
   const { verify } = jwt['at+jwt']
