@@ -5,7 +5,7 @@ import { brokenStores } from './support/broken-stores'
 import { newStorage, sharedStore } from './support/shared-store'
 
 // Most of the time passes in waiting.
-t.jobs = 8
+t.jobs = 5
 
 const slow: FaultPlan = ({ name, index }) => ['read', 'write', 'list'].includes(name) ? { beforeMs: index % 3, afterMs: index % 2 } : undefined
 
@@ -34,7 +34,7 @@ t.test('a wrapper without faults keeps every promise', async (t) => {
 })
 
 t.test('a slow store of five handles keeps every promise', async (t) => {
-  t.same(await failures({ ...several(slow), handles: 5, rounds: 1 }), [])
+  t.same(await failures({ ...several(slow), handles: 5, rounds: 2 }), [])
 })
 
 t.test('a store that only says that something changed keeps every promise', async (t) => {

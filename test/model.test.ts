@@ -10,7 +10,7 @@ import type { Cluster } from './support/model-cluster'
 const { MODEL_HISTORIES, MODEL_ON = '', MODEL_SEED, MODEL_PATH, npm_lifecycle_event: script } = process.env
 
 /** How many histories are played on memory. */
-const HISTORIES = Number(MODEL_HISTORIES ?? (script === 'model' ? 20_000 : 60))
+const HISTORIES = Number(MODEL_HISTORIES ?? (script === 'model' ? 20_000 : 100))
 const ON_SERVERS = Math.min(HISTORIES, Math.max(50, Math.ceil(HISTORIES / 20)))
 const ON_PROCESSES = Math.max(5, Math.ceil(HISTORIES / 100))
 
