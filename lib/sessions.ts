@@ -40,7 +40,7 @@ export interface Sessions {
   draftOnce (subject: string, purpose: string, lifetime: number): SessionRecord
   /** Makes a drafted session live; ends the oldest ones beyond the limit. */
   open (draft: SessionRecord): Promise<void>
-  /** Whether the session of an access token of this generation is live. Answers at once if the store does. */
+  /** Whether the session of an access token of this generation is live, now or at a time that was just read. Answers at once if the store does. */
   resume (ref: SeatedRef, generation: number, time?: number): Awaitable<boolean>
   /**
    * Renews a session for a refresh token of generation `presented`. `prepare` makes the answer for a record before it is

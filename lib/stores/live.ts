@@ -20,7 +20,7 @@ export interface LiveSettings {
 
 /** What a node remembers of live sessions. */
 export interface LiveSessions {
-  /** The record of a session if it is live. Answers at once for a session that is remembered, or if the store does. */
+  /** The record of a session if it is live now. Answers at once for a session that is remembered, or if the store does. */
   find (ref: SeatedRef, now?: number): Awaitable<SessionRecord | undefined>
   /** Remembers no longer that a session is live. */
   forget (id: string): void
@@ -220,9 +220,9 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
     memory: () => ({ liveSessions: hot.count(), isTrusted: watcher === undefined ? null : isTrusted(timing.steady(), timing.now()) }),
 
     find (ref, now = timing.now()) {
+      if (isBuried(ref.id, now)) return undefined
       const known = remembered(ref, now)
       if (known !== undefined) return known
-      if (isBuried(ref.id, now)) return undefined
       if (answersAtOnce) {
         const answer = store.read([ref])
         if (!isPromise(answer)) return liveOnly(matching(answer, ref))

@@ -1484,6 +1484,15 @@ t.test('F: logout and revocation', async (t) => {
     }
   })
 
+  t.test('F9: a logout that was said to be done is obeyed here, even by a memory store whose writes get lost', async (t) => {
+    const inner = memoryStore()
+    const { client } = await buildApp(t, { revocationStore: { ...inner, write: (record, expected) => record.revoked || inner.write(record, expected) } })
+    const tokens = await client.login()
+    for (let count = 0; count < 5; count++) t.equal((await client.get('/me', tokens.access_token)).statusCode, 200)
+    t.equal((await client.post('/logout', undefined, tokens.access_token)).statusCode, 204)
+    t.equal((await client.get('/me', tokens.access_token)).code, 'SESSION_REVOKED')
+  })
+
   t.test('F9: a logout or refresh that could not be written is not said to be done', async (t) => {
     const { client, store } = await withStore(t)
     const tokens = await client.login()
