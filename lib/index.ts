@@ -60,7 +60,7 @@ async function fastifyJwtSession (
 
   await settings.transport.cookies?.prepare(app)
   const { events, emit, isHeard } = createEvents(app.log)
-  const ring = await createKeyRing({ ...settings.keys, header: settings.header })
+  const ring = createKeyRing({ ...settings.keys, header: settings.header })
   const issued = createTokens(ring, settings.tokens)
   const access = tokenMemory(issued.access, settings.tokenMemory, settings.tokens.clockTolerance)
   ring.onRetire(access.clear)

@@ -29,7 +29,7 @@ export interface Ring {
   /** Whether a token names a key that is not here. */
   isForeign (token: string): boolean
   /** Puts other keys in the place of all. */
-  replace (keys: readonly CheckedKey[]): Promise<void>
+  replace (keys: readonly CheckedKey[]): void
   /** What may be published. */
   jwkSet (): JwkSet
   /** Calls back when tokens that were right a moment ago no longer are. */
@@ -43,7 +43,7 @@ interface Slot {
   readonly engines: readonly Engine[]
 }
 
-export async function createKeyRing ({ keys, signing, header: { fields, allows } }: RingSettings): Promise<Ring> {
+export function createKeyRing ({ keys, signing, header: { fields, allows } }: RingSettings): Ring {
   const retired: (() => void)[] = []
   let engines = keys.map((key) => createEngine(key, fields))
   let signer = engines.find(({ key }) => key === signing)
@@ -84,9 +84,8 @@ export async function createKeyRing ({ keys, signing, header: { fields, allows }
 
     async add (value) {
       const key = readKey('keys.add()', value)
-      const engine = createEngine(key, fields)
       if (byKid(key.kid).length > 0) throw optionInvalid('keys.add()', 'has the kid of a key that is there', 'Give every key its own')
-      change([...engines, engine])
+      change([...engines, createEngine(key, fields)])
     },
 
     promote (kid) {
@@ -132,9 +131,8 @@ export async function createKeyRing ({ keys, signing, header: { fields, allows }
       return typeof kid === 'string' && byKid(kid).length === 0
     },
 
-    async replace (keys) {
-      const known = engines
-      change(keys.map((key) => known.find((engine) => isDeepStrictEqual(engine.key, key)) ?? createEngine(key, fields)))
+    replace (keys) {
+      change(keys.map((key) => engines.find((engine) => isDeepStrictEqual(engine.key, key)) ?? createEngine(key, fields)))
     },
 
     jwkSet: () => ({

@@ -44,7 +44,7 @@ export function followKeys (ring: Ring, settings: RemoteSettings, log: FastifyBa
     try {
       const response = await fetch(url, { redirect: 'error', headers: { accept: 'application/json' }, signal: AbortSignal.timeout(TIMEOUT) })
       if (!response.ok) throw new Error(`The answer has the status ${response.status}`)
-      await ring.replace(keysOfSet(await response.json()))
+      ring.replace(keysOfSet(await response.json()))
       failure = undefined
     } catch (err) {
       if (failure === undefined) log.warn({ err }, 'fastify-jwt-session: the published keys cannot be fetched')

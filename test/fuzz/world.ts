@@ -105,7 +105,7 @@ async function siteOf (t: Pick<Test, 'teardown'>, algorithm: Rules['algorithm'],
 
 async function memoryOf ({ signer: { signs }, tokens, rules }: Site): Promise<Memory> {
   const settings = readOptions({ keys: [{ kid: rules.kid, algorithm: 'HS256', secret: signs.export() as Buffer }], userLookup: lookupIn(makeUsers()) })
-  const { access } = createTokens(await createKeyRing({ ...settings.keys, header: settings.header }), settings.tokens)
+  const { access } = createTokens(createKeyRing({ ...settings.keys, header: settings.header }), settings.tokens)
   let asked = 0
   const kind = tokenMemory({ ...access, verify (token, now) { asked++; return access.verify(token, now) } }, 2, 0)
   // A token that comes again is kept by chance.

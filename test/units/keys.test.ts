@@ -15,7 +15,7 @@ const INVALID = { code: 'FST_JWT_SESSION_OPTION_INVALID' }
 const made = Object.fromEntries(ALGORITHMS.map((algorithm) => [algorithm, makeKey(algorithm, algorithm)])) as Record<KeyAlgorithm, TestKey>
 
 async function ringOf (options: { keys?: unknown[], secret?: SecretOption }, header?: HeaderFields | (() => HeaderFields)): Promise<Ring> {
-  return await createKeyRing({ ...readKeys(options, true), header: readHeader(header) })
+  return createKeyRing({ ...readKeys(options, true), header: readHeader(header) })
 }
 
 function refusal (...keys: unknown[]): string {
@@ -167,7 +167,7 @@ t.test('which key signs: the first that is not for verifying only, or else the s
 })
 
 t.test('where no key signs, nothing is signed', async (t) => {
-  const ring = await createKeyRing({ ...readKeys({ keys: [publicOption(made.EdDSA)] }, false), header: readHeader(undefined) })
+  const ring = createKeyRing({ ...readKeys({ keys: [publicOption(made.EdDSA)] }, false), header: readHeader(undefined) })
   t.throws(() => ring.sign('at+jwt', {}, undefined), { ...INVALID, message: /holds no key that signs/ })
   await ring.live.add(made.ES256.option)
   t.throws(() => ring.sign('at+jwt', {}, undefined), INVALID, 'a key that comes verifies')

@@ -58,7 +58,7 @@ async function follower (t: Test, server: Publisher) {
   const time = new VirtualTime()
   const warnings: unknown[] = []
   const log = Object.assign(Fastify().log, { warn: (...args: unknown[]) => { warnings.push(args) } })
-  const ring = await createKeyRing({ keys: [], signing: undefined, header: readHeader(undefined) })
+  const ring = createKeyRing({ keys: [], signing: undefined, header: readHeader(undefined) })
   const remote = followKeys(ring, { url: server.url, refreshInterval: 300, cooldown: 30 }, log, time)
   t.teardown(() => remote.close())
   const kids = () => ring.live.list().map(({ kid }) => kid)

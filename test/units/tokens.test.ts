@@ -19,7 +19,7 @@ const settings: TokenSettings = {
 
 async function tokensOf (change: Partial<TokenSettings> = {}, ...secrets: Secret[]): Promise<Tokens> {
   const keys = readKeys({ secret: secrets.length === 0 ? SECRET : secrets }, true)
-  return createTokens(await createKeyRing({ ...keys, header: readHeader(undefined) }), { ...settings, ...change })
+  return createTokens(createKeyRing({ ...keys, header: readHeader(undefined) }), { ...settings, ...change })
 }
 
 const access = { sub: 'alice', sid: SID, jti: 'one', iat: NOW, exp: NOW + 900, auth_time: NOW, gen: 0 }
