@@ -4,7 +4,7 @@ import type { SessionRecord, SessionRef } from '../types'
 /** Where a session is remembered. Whoever found it once need not look for it again: it is empty as soon as nothing may be taken from it. */
 export interface Seat {
   record: SessionRecord | undefined
-  /** When the session has ended, at the latest; a whole second before that, it may be too late already. */
+  /** When the session ends. */
   readonly ends: number
   /** Until when it may be taken, in steady time. */
   readonly until: number
@@ -49,8 +49,7 @@ export function createSeats (limit: number): Seats {
 
     take (record, until) {
       leave(record.id)
-      const ends = Math.floor(Math.min(record.expiresAt, record.state.idleExpiresAt))
-      taken.set(record.id, { record, ends, until })
+      taken.set(record.id, { record, ends: Math.min(record.expiresAt, record.state.idleExpiresAt), until })
       if (taken.size > limit) evict(taken, () => taken.size > Math.ceil(limit * KEPT), leave)
     },
 

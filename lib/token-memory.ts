@@ -61,7 +61,7 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
     // A copy: a slice of a header would keep all of that alive, other cookies and all.
     const token = Buffer.from(text, 'latin1').toString('latin1')
     // Not by spreading, which makes objects that are slow to read.
-    known.set(key, { header, claims, session, auth, token, since: Math.floor(since) })
+    known.set(key, { header, claims, session, auth, token, since })
     length += token.length
     if (known.size > limit || length > room) evict(known, () => isFull(known.size, length), forget)
   }
