@@ -15,7 +15,8 @@ export function findToken (
   { settings: { transport } }: Parts, request: GuardRequest, locations = transport.locations
 ): { token: string, location: TokenLocation } | undefined {
   let found: { token: string, location: TokenLocation } | undefined
-  for (const location of locations) {
+  for (let index = 0; index < locations.length; index++) {
+    const location = locations[index] as TokenLocation
     const token = transport.find[location](request)
     if (token === undefined || token === found?.token) continue
     if (found !== undefined) throw sessionError('REQUEST_INVALID', { token: true })
@@ -45,7 +46,7 @@ function judge (
   if (tokens.isExpired(claims, time)) throw sessionError('TOKEN_EXPIRED')
   if (source === 'cookie') refuseForgery(settings.transport.csrf, request as GuardRequest, claims.csrf)
 
-  return after(sessions.resume(verified.session, claims.gen, time), (isLive) => {
+  return after(sessions.resume(verified, claims.gen, time), (isLive) => {
     if (!isLive) throw sessionError('SESSION_REVOKED')
     return authOf(verified, source)
   })

@@ -1,17 +1,26 @@
 import { evict, KEPT } from './eviction'
-import type { SessionRecord, SessionRef } from '../types'
+import type { SessionRecord, SessionRef, SessionState } from '../types'
 
-/** Where a session is remembered. Whoever found it once need not look for it again: it is empty as soon as nothing may be taken from it. */
-export interface Seat {
+/** How far the refresh tokens of a session have got. */
+export type Rotation = Pick<SessionState, 'generation' | 'seen'>
+
+/**
+ * Where a session is remembered. Whoever found it once need not look for it again: it is empty as soon as nothing may be taken from it.
+ *
+ * It holds by itself whatever a request asks of a session, and its times are whole seconds, rounded down: most of what a guard takes is
+ * waiting for memory that was not used lately, and a fraction lies in a place of its own.
+ */
+export interface Seat extends Rotation {
   record: SessionRecord | undefined
-  /** When the session ends. */
-  readonly ends: number
+  /** When the session ends, as far as it may be taken from here. */
+  ends: number
   /** Until when it may be taken, in steady time. */
   readonly until: number
 }
 
-/** A session, and the seat that it was found in before, if it was. */
-export interface SeatedRef extends SessionRef {
+/** Whoever knows a session, and the seat that it was found in before, if it was. */
+export interface Seated {
+  readonly session: SessionRef
   seat?: Seat | undefined
 }
 
@@ -49,7 +58,8 @@ export function createSeats (limit: number): Seats {
 
     take (record, until) {
       leave(record.id)
-      taken.set(record.id, { record, ends: Math.min(record.expiresAt, record.state.idleExpiresAt), until })
+      const { expiresAt, state: { generation, seen, idleExpiresAt } } = record
+      taken.set(record.id, { record, generation, seen, ends: Math.floor(Math.min(expiresAt, idleExpiresAt)), until: Math.floor(until) })
       if (taken.size > limit) evict(taken, () => taken.size > Math.ceil(limit * KEPT), leave)
     },
 

@@ -6,7 +6,7 @@ import { sessionError } from './errors'
 import { decide, type Intervals } from './policy'
 import { isLive, matching, nextOf } from './record'
 import type { Emit } from './events'
-import type { SeatedRef } from './seats'
+import type { Seated } from './seats'
 import type { BoundedStore } from './stores/bounded'
 import type { LiveSessions } from './stores/live'
 import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, SessionRecord, SessionRef, SessionState } from '../types'
@@ -41,7 +41,7 @@ export interface Sessions {
   /** Makes a drafted session live; ends the oldest ones beyond the limit. */
   open (draft: SessionRecord): Promise<void>
   /** Whether the session of an access token of this generation is live, now or at a time that was just read. Answers at once if the store does. */
-  resume (ref: SeatedRef, generation: number, time?: number): Awaitable<boolean>
+  resume (seated: Seated, generation: number, time?: number): Awaitable<boolean>
   /**
    * Renews a session for a refresh token of generation `presented`. `prepare` makes the answer for a record before it is
    * written, so that its failing burns no token; by answering undefined it ends the session.
@@ -141,15 +141,15 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
       await Promise.all(surplus.map((record) => revoke(record, 'limit')))
     },
 
-    resume (ref, generation, time) {
-      return after(live.find(ref, time), (record) => {
-        if (record === undefined) return false
+    resume (seated, generation, time) {
+      return after(live.find(seated, time), (rotation) => {
+        if (rotation === undefined) return false
         if (intervals.recovery === 0) return true
         // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.
-        const isNews = generation === record.state.generation ? !record.state.seen : generation > record.state.generation
+        const isNews = generation === rotation.generation ? !rotation.seen : generation > rotation.generation
         if (!isNews) return true
-        live.forget(ref.id)
-        return markSeen(ref, generation)
+        live.forget(seated.session.id)
+        return markSeen(seated.session, generation)
       })
     },
 

@@ -3,7 +3,7 @@ import { freezeDeep } from './frozen'
 import { isSegment, parseSegment } from './segments'
 import type { Header, TokenType } from './engine'
 import type { Ring } from './key-ring'
-import type { SeatedRef } from './seats'
+import type { Seated } from './seats'
 import type { AccessTokenClaims, Auth, OneTimeTokenClaims, TokenClaims } from '../types'
 
 /** The longest token that is issued or looked at, in characters. Node refuses headers beyond 16 KiB in all. */
@@ -19,11 +19,9 @@ export interface RefreshTokenClaims extends TokenClaims {
 }
 
 /** A token whose signature, form and claims are right, but for its expiry: that is for the caller to judge. */
-export interface Verified<Claims> {
+export interface Verified<Claims> extends Seated {
   readonly header: Header
   readonly claims: Claims
-  /** The session that it belongs to. */
-  readonly session: SeatedRef
   /** What was made of it for a request, for the next one. */
   auth: Auth | undefined
 }
@@ -103,7 +101,7 @@ export function createTokens (ring: Ring, settings: TokenSettings): Tokens {
         const { header, payload } = signed
         if (payload.token_use !== use || !areCommonClaimsSound(payload, now) || !isSound(payload)) return undefined
         const claims = freezeDeep(payload as unknown as Kind)
-        return { header, claims, session: { id: claims.sid, subject: claims.sub, seat: undefined }, auth: undefined }
+        return { header, claims, session: { id: claims.sid, subject: claims.sub }, seat: undefined, auth: undefined }
       }
     }
   }

@@ -88,7 +88,7 @@ t.test('a write whose answer was lost is no failure, as long as it can be looked
     t.same(await refresh(nodes[generation % NODES], session, generation), { generation: generation + 1 })
   }
   t.equal(await nodes[0]?.revoke(session, 'logout'), true)
-  t.equal(await nodes[1]?.resume(session, 5), false)
+  t.equal(await nodes[1]?.resume({ session }, 5), false)
 })
 
 for (const faults of [ANY, [...ANY, 'stale' as const]]) {
@@ -126,7 +126,7 @@ t.test('a revoked session lets nobody in, whatever fails', async (t) => {
         ? await Promise.all(nodes.flatMap((node) => [
           refresh(node, session, 0),
           refresh(node, session, 1),
-          (async () => await node.resume(session, 0))().catch(() => 'failed')
+          (async () => await node.resume({ session }, 0))().catch(() => 'failed')
         ]))
         : []
       for (const answer of after) {

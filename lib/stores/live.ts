@@ -1,7 +1,7 @@
 import { isPromise } from '../awaitable'
 import { sessionError } from '../errors'
 import { isLive, matching } from '../record'
-import { createSeats, type OwnStore, type SeatedRef } from '../seats'
+import { createSeats, type OwnStore, type Rotation, type Seat, type Seated } from '../seats'
 import type { Timing } from '../clock'
 import type { Awaitable, RevocationStore, SessionMemory, SessionRecord, SessionRef, WatchHandlers } from '../../types'
 
@@ -20,8 +20,8 @@ export interface LiveSettings {
 
 /** What a node remembers of live sessions. */
 export interface LiveSessions {
-  /** The record of a session if it is live now. Answers at once for a session that is remembered, or if the store does. */
-  find (ref: SeatedRef, now?: number): Awaitable<SessionRecord | undefined>
+  /** How far a session has got if it is live now. Answers at once for a session that is remembered, or if the store does. */
+  find (seated: Seated, now?: number): Awaitable<Rotation | undefined>
   /** Remembers no longer that a session is live. */
   forget (id: string): void
   /** Forgets it, and trusts no read of it that is under way: its revocation is about to be written. */
@@ -49,7 +49,7 @@ interface Waiter {
   readonly since: number
   /** A notice came while the read was under way: whatever it answers proves nothing. */
   isDirty: boolean
-  resolve (record: SessionRecord | undefined): void
+  resolve (rotation: Rotation | undefined): void
   reject (error: unknown): void
 }
 
@@ -82,23 +82,20 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
 
   const isTrusted = (steady: number, now: number): boolean => subscription !== null && steady < leaseEnd && now < leaseWallEnd
   const isBuried = (id: string, now = timing.now()): boolean => dead.has(id) && dead.get(id) as number > now
-  const liveOnly = (record: SessionRecord | undefined): SessionRecord | undefined => isLive(record, timing.now()) ? record : undefined
+  const liveOnly = (record: SessionRecord | undefined): Rotation | undefined => isLive(record, timing.now()) ? record.state : undefined
 
-  /** What is remembered of a session, if it may be taken. A seat once found is as good as a look-up. */
-  function remembered (ref: SeatedRef, now: number): SessionRecord | undefined {
-    let { seat } = ref
-    if (seat?.record === undefined) {
-      seat = (store.own ?? hot).get(ref.id)
-      if (seat?.record?.subject !== ref.subject) return undefined
-      ref.seat = seat
-    }
-    if (seat.ends <= now) return undefined
-    if (store.own !== undefined) return store.own.isItself() ? seat.record : undefined
+  /** Whether that which is remembered in a seat may be taken. */
+  function isGood (seat: Seat, now: number): boolean {
+    if (seat.record === undefined || seat.ends <= now) return false
+    if (store.own !== undefined) return store.own.isItself()
     const steady = timing.steady()
-    return isTrusted(steady, now) && steady < seat.until ? seat.record : undefined
+    return isTrusted(steady, now) && steady < seat.until
   }
 
   function bury (id: string): void {
+    // A store of this process may have lost the write, and whoever knows the seat would go on to take it.
+    const own = store.own?.get(id)
+    if (own !== undefined) own.ends = 0
     hot.leave(id)
     soil(id)
     dead.delete(id)
@@ -160,7 +157,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
       if (!isLive(record, timing.now())) waiter.resolve(undefined)
       else if (!waiter.isDirty) {
         if (spanning !== null && spanning === subscription && !isBuried(ref.id)) hot.take(record, sent + maxAge)
-        waiter.resolve(record)
+        waiter.resolve(record.state)
       } else if (isInTime(waiter)) enqueue(Object.assign(waiter, { isDirty: false }))
     }
   }
@@ -219,10 +216,12 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
     isBuried,
     memory: () => ({ liveSessions: hot.count(), isTrusted: watcher === undefined ? null : isTrusted(timing.steady(), timing.now()) }),
 
-    find (ref, now = timing.now()) {
+    find (seated, now = timing.now()) {
+      if (seated.seat !== undefined && isGood(seated.seat, now)) return seated.seat
+      const ref = seated.session
       if (isBuried(ref.id, now)) return undefined
-      const known = remembered(ref, now)
-      if (known !== undefined) return known
+      const seat = (store.own ?? hot).get(ref.id)
+      if (seat?.record?.subject === ref.subject && isGood(seat, now)) return (seated.seat = seat)
       if (answersAtOnce) {
         const answer = store.read([ref])
         if (!isPromise(answer)) return liveOnly(matching(answer, ref))

@@ -1,5 +1,5 @@
 import { randomOf, VirtualTime } from './virtual-time'
-import type { SeatedRef } from '../../lib/seats'
+import type { Rotation, Seated } from '../../lib/seats'
 import type { LiveSessions, LiveSettings, liveSessions } from '../../lib/stores/live'
 import type { SessionRecord, SessionRef, WatchHandlers } from '../../types'
 
@@ -27,7 +27,7 @@ export async function simulate (make: typeof liveSessions, seed: number): Promis
   const slowest = { read: pick([0.002, 0.05, 0.5, 2]), notice: pick([0.002, 0.05, 0.3, 0.9]), reconnect: pick([0.01, 0.2, 1]) }
 
   const ids = ['a', 'b', 'c', 'd', 'e', 'f']
-  const kept = new Map(ids.map((id): [string, SeatedRef] => [id, { id, subject: 'alice' }]))
+  const kept = new Map(ids.map((id): [string, Seated] => [id, { session: { id, subject: 'alice' } }]))
   const revokedAt = new Map<string, number>()
   const processedAt = new Map<string, number>()
   const violations: string[] = []
@@ -116,7 +116,7 @@ export async function simulate (make: typeof liveSessions, seed: number): Promis
   function check (id: string): void {
     const start = time.now()
     const wasKnownDown = isKnownDown
-    const judge = (answer: SessionRecord | undefined) => {
+    const judge = (answer: Rotation | undefined) => {
       const revoked = revokedAt.get(id)
       if (answer === undefined || revoked === undefined) return
       if (processedAt.has(id)) violations.push(`seed ${seed}: ${id} answered live after its notice was processed`)
@@ -124,7 +124,7 @@ export async function simulate (make: typeof liveSessions, seed: number): Promis
       else if (wasKnownDown && start >= revoked) violations.push(`seed ${seed}: ${id} answered live over a link known to be down`)
     }
     // A token that is remembered knows where its session sat.
-    Promise.resolve(live.find(pick([kept.get(id), { id, subject: 'alice' }]) as SeatedRef)).then(judge, () => {})
+    Promise.resolve(live.find(pick([kept.get(id), { session: { id, subject: 'alice' } }]) as Seated)).then(judge, () => {})
   }
 
   const end = between(3, 8)

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import ts from 'typescript'
+import { createSeats } from '../../lib/seats'
 import { liveSessions, type LiveSettings } from '../../lib/stores/live'
-import type { SeatedRef } from '../../lib/seats'
+import type { Rotation, Seated } from '../../lib/seats'
 import { assumedWatch } from '../../lib/stores/assumed'
 import { VirtualTime } from '../support/virtual-time'
 import type { Finding, Schedules } from '../support/live-worker'
@@ -51,6 +52,10 @@ for (const [name, guard, without] of mutants) {
 const settings: LiveSettings = { lease: 1.5, maxAge: 60, maxEntries: 3, burial: 900, deadline: 2 }
 const alice = (id: string): SessionRef => ({ id, subject: 'alice' })
 
+/** Sessions got as far as their place among these. */
+const NAMES = ['a', 'b', 'c', 'd', 'e']
+const nameOf = (rotation: Rotation | undefined): string | undefined => rotation && NAMES[rotation.generation]
+
 function setUp (change: Partial<RevocationStore> = {}, limits: Partial<LiveSettings> = {}) {
   const time = new VirtualTime()
   const records = new Map<string, SessionRecord>()
@@ -58,13 +63,13 @@ function setUp (change: Partial<RevocationStore> = {}, limits: Partial<LiveSetti
   let on = null as WatchHandlers | null
   let resets = 0
   const link = { ping: async () => {}, reset () { resets++ } }
-  for (const id of ['a', 'b', 'c', 'd', 'e']) {
+  for (const [generation, id] of NAMES.entries()) {
     records.set(id, {
       ...alice(id),
       revision: 1,
       expiresAt: time.now() + 1000,
       revoked: false,
-      state: { generation: 0, rotatedAt: 0, seen: false, authTime: 0, createdAt: 0, idleExpiresAt: time.now() + 500, device: {} }
+      state: { generation, rotatedAt: 0, seen: false, authTime: 0, createdAt: 0, idleExpiresAt: time.now() + 500, device: {} }
     })
   }
   const store: Pick<RevocationStore, 'read' | 'watch'> = {
@@ -88,9 +93,9 @@ function setUp (change: Partial<RevocationStore> = {}, limits: Partial<LiveSetti
     resets: () => resets,
     on: () => on as WatchHandlers,
     async find (id: string, subject = 'alice') {
-      const answer = Promise.resolve(live.find({ id, subject }))
+      const answer = Promise.resolve(live.find({ session: { id, subject } }))
       await time.run(0.01)
-      return (await answer)?.id
+      return nameOf(await answer)
     }
   }
 }
@@ -99,15 +104,15 @@ t.test('a full memory gives up a sixteenth, the oldest first, so that the next s
   const { live, records, find, on, link, time } = setUp({}, { maxEntries: 160 })
   on().ready(link)
   await time.run(0.01)
-  const [model] = records.values()
+  const model = records.get('a') as SessionRecord
   for (let number = 0; number < 161; number++) {
-    records.set(`s${number}`, { ...model as SessionRecord, id: `s${number}` })
+    records.set(`s${number}`, { ...model, id: `s${number}`, state: { ...model.state, generation: number } })
     if (number === 160) t.equal(live.memory().liveSessions, 160)
     await find(`s${number}`)
   }
   t.equal(live.memory().liveSessions, 150)
-  t.equal((live.find(alice('s11')) as SessionRecord).id, 's11', 'the oldest that is left')
-  t.equal((live.find(alice('s160')) as SessionRecord).id, 's160', 'and the newest')
+  t.match(live.find({ session: alice('s11') }), { generation: 11 }, 'the oldest that is left')
+  t.match(live.find({ session: alice('s160') }), { generation: 160 }, 'and the newest')
 })
 
 t.test('a warm request makes no store call and no promise', async (t) => {
@@ -116,11 +121,11 @@ t.test('a warm request makes no store call and no promise', async (t) => {
   await time.run(0.01)
   t.equal(await find('a'), 'a')
   t.equal(reads.length, 1)
-  for (let count = 0; count < 100; count++) t.equal((live.find(alice('a')) as SessionRecord).id, 'a')
+  for (let count = 0; count < 100; count++) t.equal(nameOf(live.find({ session: alice('a') }) as Rotation), 'a')
   t.equal(reads.length, 1)
   t.equal(await find('a', 'bob'), undefined, 'the session of another subject is none')
   await time.run(59)
-  t.equal((live.find(alice('a')) as SessionRecord).id, 'a')
+  t.equal(nameOf(live.find({ session: alice('a') }) as Rotation), 'a')
   await time.run(1)
   t.equal(await find('a'), 'a')
   t.equal(reads.length, 3, 'after maxAge the store is asked again')
@@ -130,12 +135,12 @@ t.test('a session that was revoked while its read waited to be sent is not remem
   const { live, on, link, time } = setUp()
   on().ready(link)
   await time.run(0.01)
-  const pending = Promise.resolve(live.find(alice('a')))
+  const pending = Promise.resolve(live.find({ session: alice('a') }))
   live.bury('a')
   await time.run(0.01)
-  t.equal((await pending)?.id, 'a', 'who asked before was answered by the store')
+  t.equal(nameOf(await pending), 'a', 'who asked before was answered by the store')
   t.equal(live.memory().liveSessions, 0)
-  t.equal(live.find(alice('a')), undefined)
+  t.equal(live.find({ session: alice('a') }), undefined)
 })
 
 t.test('a seat once found is used, and never for another subject', async (t) => {
@@ -143,13 +148,13 @@ t.test('a seat once found is used, and never for another subject', async (t) => 
   on().ready(link)
   await time.run(0.01)
   await find('a')
-  const ask = async (ref: SeatedRef): Promise<string | undefined> => {
-    const answer = Promise.resolve(live.find(ref))
+  const ask = async (seated: Seated): Promise<string | undefined> => {
+    const answer = Promise.resolve(live.find(seated))
     await time.run(0.01)
-    return (await answer)?.id
+    return nameOf(await answer)
   }
-  const mine: SeatedRef = alice('a')
-  const others: SeatedRef = { id: 'a', subject: 'bob' }
+  const mine: Seated = { session: alice('a') }
+  const others: Seated = { session: { id: 'a', subject: 'bob' } }
   t.equal(await ask(mine), 'a')
   t.match(mine.seat, { record: { id: 'a' } })
   t.equal(await ask(others), undefined)
@@ -160,15 +165,36 @@ t.test('a seat once found is used, and never for another subject', async (t) => 
   t.equal(reads.length, 3, 'an empty seat is none')
 })
 
+t.test('what is remembered ends with its session, in a seat that a token knows as well', async (t) => {
+  const { live, reads, records, on, link, time } = setUp({}, { maxAge: 10_000 })
+  on().ready(link)
+  await time.run(0.01)
+  const seats = createSeats(10)
+  seats.take(records.get('a') as SessionRecord, Infinity)
+  const within = liveSessions({ read: () => [...records.values()], own: { get: seats.get, isItself: () => true } }, settings, time)
+  const [remote, own]: [Seated, Seated] = [{ session: alice('a') }, { session: alice('a') }]
+  const ask = async () => {
+    const answers = [Promise.resolve(live.find(remote)), Promise.resolve(within.find(own))]
+    await time.run(0.01)
+    return (await Promise.all(answers)).map(nameOf)
+  }
+  t.same(await ask(), ['a', 'a'])
+  await time.run(498)
+  t.same([await ask(), reads.length], [['a', 'a'], 1])
+  await time.run(2)
+  t.same(await ask(), [undefined, undefined])
+  t.same([remote, own].map(({ seat }) => seat?.record?.id), ['a', 'a'], 'though the seats are still taken')
+})
+
 t.test('what was revoked is refused at once and for as long as its tokens could live', async (t) => {
   const { live, find, reads, on, link, time } = setUp()
   on().ready(link)
   await time.run(0.01)
   await find('a')
   on().revoked(['a'])
-  t.equal(live.find(alice('a')), undefined)
+  t.equal(live.find({ session: alice('a') }), undefined)
   live.bury('b')
-  t.equal(live.find(alice('b')), undefined)
+  t.equal(live.find({ session: alice('b') }), undefined)
   t.equal(reads.length, 1)
   for (const id of ['c', 'd', 'e']) live.bury(id)
   t.equal(await find('a'), 'a', 'the oldest burial is forgotten when there are too many: the store knows')
@@ -240,7 +266,7 @@ t.test('a subscription that is silent beyond its lease is told to be trusted no 
 
 t.test('without a subscription every request reads the store, together with those of its turn', async (t) => {
   const { live, time, reads, find } = setUp()
-  const answers = Promise.all(['a', 'b', 'x', 'a'].map(async (id) => (await live.find(alice(id)))?.id))
+  const answers = Promise.all(['a', 'b', 'x', 'a'].map(async (id) => nameOf(await live.find({ session: alice(id) }))))
   await time.run(0.01)
   t.same(await answers, ['a', 'b', undefined, 'a'])
   t.same(reads, [['a', 'b', 'x', 'a']])
@@ -250,7 +276,7 @@ t.test('without a subscription every request reads the store, together with thos
 
 t.test('a thousand sessions are read in portions', async (t) => {
   const { live, time, reads } = setUp()
-  const answers = Promise.all(Array.from({ length: 1001 }, (_, count) => Promise.resolve(live.find(alice(`x${count}`)))))
+  const answers = Promise.all(Array.from({ length: 1001 }, (_, count) => Promise.resolve(live.find({ session: alice(`x${count}`) }))))
   await time.run(0.01)
   t.ok((await answers).every((answer) => answer === undefined))
   t.same(reads.map((read) => read.length), [500, 500, 1])
@@ -261,7 +287,7 @@ t.test('a store that stands still is not asked for more and more', async (t) => 
   const { live, time } = setUp({ read: async () => { reads++; return await new Promise<never>((_resolve, reject) => time.after(4, () => reject(new Error('late')))) } })
   const failed: string[] = []
   for (let turn = 0; turn < 100; turn++) {
-    Promise.resolve(live.find(alice('a'))).catch((error: Error & { code?: string }) => { failed.push(error.code ?? error.message) })
+    Promise.resolve(live.find({ session: alice('a') })).catch((error: Error & { code?: string }) => { failed.push(error.code ?? error.message) })
     await time.run(0.01)
   }
   t.equal(reads, 8)
@@ -277,7 +303,7 @@ t.test('what is revoked here while the very first read is under way is not let i
   const { records } = setUp()
   const time = new VirtualTime()
   const live = liveSessions({ read: async (refs) => { const found = refs.flatMap(({ id }) => records.get(id) ?? []); await new Promise<void>((resolve) => time.after(1, resolve)); return found } }, settings, time)
-  const answer = Promise.resolve(live.find(alice('a')))
+  const answer = Promise.resolve(live.find({ session: alice('a') }))
   live.bury('a')
   await time.run(2)
   t.equal(await answer, undefined)
@@ -296,19 +322,19 @@ t.test('after its end a watch is not listened to any more', async (t) => {
 t.test('a store that fails fails those who asked, and nobody later', async (t) => {
   let isDown = true
   const { live, time, records } = setUp({ read: async (refs) => { if (isDown) throw new Error('down'); return refs.flatMap(({ id }) => records.get(id) ?? []) } })
-  const failing = t.rejects(Promise.resolve(live.find(alice('a'))), { message: 'down' })
+  const failing = t.rejects(Promise.resolve(live.find({ session: alice('a') })), { message: 'down' })
   await time.run(0.01)
   await failing
   isDown = false
-  const answer = Promise.resolve(live.find(alice('a')))
+  const answer = Promise.resolve(live.find({ session: alice('a') }))
   await time.run(0.01)
-  t.equal((await answer)?.id, 'a')
+  t.equal(nameOf(await answer), 'a')
 })
 
 t.test('a read that notices keep making worthless is given up', async (t) => {
   const context = setUp({ read: async () => { context.on().changed(); await new Promise<void>((resolve) => context.time.after(0.5, resolve)); return [...context.records.values()] } })
   const { live, time } = context
-  const failing = t.rejects(Promise.resolve(live.find(alice('a'))), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE', cause: { message: /too long/ } })
+  const failing = t.rejects(Promise.resolve(live.find({ session: alice('a') })), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE', cause: { message: /too long/ } })
   await time.run(5)
   await failing
 })
@@ -353,8 +379,8 @@ t.test('a store that answers at once is asked every time', async (t) => {
   const time = new VirtualTime()
   let reads = 0
   const live = liveSessions({ read: (refs) => { reads++; return refs.flatMap(({ id }) => records.get(id) ?? []) } }, settings, time)
-  t.equal((live.find(alice('a')) as SessionRecord).id, 'a')
-  t.equal(live.find(alice('x')), undefined)
+  t.equal(nameOf(live.find({ session: alice('a') }) as Rotation), 'a')
+  t.equal(live.find({ session: alice('x') }), undefined)
   t.equal(reads, 2)
   await live.close()
 })
@@ -364,8 +390,8 @@ t.test('a store without watch that answers later is read in portions from the se
   const time = new VirtualTime()
   let reads = 0
   const live = liveSessions({ read: async (refs) => { reads++; return refs.flatMap(({ id }) => records.get(id) ?? []) } }, settings, time)
-  t.equal((await live.find(alice('a')))?.id, 'a')
-  const answers = Promise.all([Promise.resolve(live.find(alice('a'))), Promise.resolve(live.find(alice('b')))])
+  t.equal(nameOf(await live.find({ session: alice('a') })), 'a')
+  const answers = Promise.all([Promise.resolve(live.find({ session: alice('a') })), Promise.resolve(live.find({ session: alice('b') }))])
   await time.run(0.01)
   t.equal((await answers).length, 2)
   t.equal(reads, 2)
@@ -378,9 +404,9 @@ t.test('a subscription that is assumed remembers for as long as it may be wrong'
   const read = async (refs: readonly SessionRef[]) => { reads++; return refs.flatMap(({ id }) => records.get(id) ?? []) }
   const live = liveSessions({ read, watch: assumedWatch }, { ...settings, maxAge: 5 }, time)
   const find = async () => {
-    const answer = Promise.resolve(live.find(alice('a')))
+    const answer = Promise.resolve(live.find({ session: alice('a') }))
     await time.run(0.01)
-    return (await answer)?.id
+    return nameOf(await answer)
   }
   t.equal(await find(), 'a')
   records.delete('a')

@@ -112,7 +112,7 @@ t.test('a store that refuses every write is unavailable, not an endless loop', a
   t.same(await rotate(sessions, 0), { failed: 'FST_JWT_SESSION_STORE_UNAVAILABLE' })
   t.equal(writes, 50)
   t.same(await end(() => sessions.revoke(ref, 'logout')), { failed: 'FST_JWT_SESSION_STORE_UNAVAILABLE' })
-  await t.rejects(Promise.resolve(sessions.resume(ref, 0)), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE' })
+  await t.rejects(Promise.resolve(sessions.resume({ session: ref }, 0)), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE' })
   await t.rejects(sessions.open(sessions.draft('alice', {})), { code: 'FST_JWT_SESSION_STORE_UNAVAILABLE', cause: { message: /new session/ } })
 })
 
@@ -154,11 +154,11 @@ t.test('resume answers without a promise when the store does', async (t) => {
   const clock = stopClock(t)
   const inner = memoryStore()
   inner.write(record(clock.now()), 0)
-  t.equal(sessionsOver(inner, 'strict').resume(ref, 0), true)
-  t.equal(sessionsOver(inner, 'strict').resume({ ...ref, subject: 'bob' }, 0), false, 'a session of somebody else is none')
+  t.equal(sessionsOver(inner, 'strict').resume({ session: ref }, 0), true)
+  t.equal(sessionsOver(inner, 'strict').resume({ session: { ...ref, subject: 'bob' } }, 0), false, 'a session of somebody else is none')
   const tolerant = sessionsOver(inner, 'tolerant')
-  t.equal(await tolerant.resume(ref, 0), true)
-  t.equal(tolerant.resume(ref, 0), true, 'a generation that was seen is not marked again')
+  t.equal(await tolerant.resume({ session: ref }, 0), true)
+  t.equal(tolerant.resume({ session: ref }, 0), true, 'a generation that was seen is not marked again')
 })
 
 t.test('revokeAll ends all but one, and says which', async (t) => {
@@ -386,32 +386,32 @@ t.test('the first use of an access token is written down once, and only where a 
   const isSeen = ({ records }: ReturnType<typeof fullStore>) => records.get(ref.id)?.state.seen
 
   const strict = open('strict', { generation: 3 })
-  t.equal(await strict.sessions.resume(ref, 3), true)
+  t.equal(await strict.sessions.resume({ session: ref }, 3), true)
   t.same(strict.store.calls, ['read'])
 
   const tolerant = open('tolerant', { generation: 3 })
-  t.equal(await tolerant.sessions.resume(ref, 2), true)
+  t.equal(await tolerant.sessions.resume({ session: ref }, 2), true)
   t.same(tolerant.store.calls, ['read'], 'a token of the generation before proves nothing')
-  t.equal(await tolerant.sessions.resume(ref, 3), true)
+  t.equal(await tolerant.sessions.resume({ session: ref }, 3), true)
   t.equal(isSeen(tolerant.store), true)
   t.equal(tolerant.store.records.get(ref.id)?.revision, 2)
   tolerant.store.calls.length = 0
-  t.equal(await tolerant.sessions.resume(ref, 3), true)
+  t.equal(await tolerant.sessions.resume({ session: ref }, 3), true)
   t.notOk(tolerant.store.calls.includes('write'))
 
   const ahead = open('tolerant', { generation: 3, seen: true })
-  t.equal(await ahead.sessions.resume(ref, 4), true)
+  t.equal(await ahead.sessions.resume({ session: ref }, 4), true)
   t.same(ahead.store.calls, ['read', 'read'], 'a newer token than what is known is looked up, and marks no other generation')
 
   const gone = open('tolerant', { generation: 3 })
   await gone.sessions.revoke(ref, 'logout')
-  t.equal(await gone.sessions.resume(ref, 3), false)
+  t.equal(await gone.sessions.resume({ session: ref }, 3), false)
 
   const ending = open('tolerant', { generation: 3 })
   const { read } = ending.store
   let reads = 0
   ending.store.read = (refs) => ++reads === 1 ? read(refs) : []
-  t.equal(await ending.sessions.resume(ref, 3), false, 'it ended between the look at it and the note')
+  t.equal(await ending.sessions.resume({ session: ref }, 3), false, 'it ended between the look at it and the note')
 
   const moving = open('tolerant', { generation: 3 })
   const readNow = moving.store.read
@@ -421,7 +421,7 @@ t.test('the first use of an access token is written down once, and only where a 
     for (const old of found) moving.store.write(nextOf(old, { generation: 4 }), old.revision)
     return refs.length === 1 ? found : []
   }
-  t.equal(await moving.sessions.resume(ref, 3), true)
+  t.equal(await moving.sessions.resume({ session: ref }, 3), true)
   t.equal(isSeen(moving.store), false, 'and no other generation is marked when a refresh came between')
 })
 
@@ -470,7 +470,7 @@ interface Race {
 const refresh = (sessions: Sessions) => rotate(sessions, 0)
 const logout = (sessions: Sessions) => end(() => sessions.revoke(ref, 'logout'))
 const everywhere = (sessions: Sessions) => end(() => sessions.revokeAll('alice', 'called'))
-const resume = (sessions: Sessions) => end(async () => await sessions.resume(ref, 0))
+const resume = (sessions: Sessions) => end(async () => await sessions.resume({ session: ref }, 0))
 const ALL: readonly Fault[] = ['none', 'rejected before', 'rejected after', 'crashed before', 'crashed after']
 
 const races: Race[] = [

@@ -113,16 +113,21 @@ t.test('an expired token is handed back to be judged, and forgotten', async (t) 
   t.equal(kind.asked.length, 2, 'and what has expired is not remembered anew')
 })
 
-t.test('a clock that goes back opens again what a token says of its beginning', async (t) => {
-  const kind = countingKind()
-  const memory = tokenMemory(kind, 2, 0)
-  for (let time = 0; time < 60; time++) memory.verify(tokenOf(1), 10)
-  kind.asked.length = 0
-  memory.verify(tokenOf(1), 9)
-  t.equal(kind.asked.length, 1)
-  memory.verify(tokenOf(1), 9)
-  t.equal(kind.asked.length, 1, 'from then on')
-})
+// Claims are whole seconds: within one nothing becomes valid, unless the tolerance has a fraction.
+for (const [tolerance, soonest] of [[0, 10], [2, 10], [0.5, 10.7]] as const) {
+  t.test(`a clock that goes back opens again what a token says of its beginning (tolerance ${tolerance})`, async (t) => {
+    const kind = countingKind()
+    const memory = tokenMemory(kind, 2, tolerance)
+    for (let time = 0; time < 60; time++) memory.verify(tokenOf(1), 10.7)
+    kind.asked.length = 0
+    memory.verify(tokenOf(1), soonest)
+    t.equal(kind.asked.length, 0)
+    memory.verify(tokenOf(1), soonest - 0.1)
+    t.equal(kind.asked.length, 1)
+    memory.verify(tokenOf(1), soonest - 0.1)
+    t.equal(kind.asked.length, 1, 'from then on')
+  })
+}
 
 t.test('after clear, every token is verified again', async (t) => {
   const kind = countingKind()
