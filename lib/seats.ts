@@ -7,12 +7,11 @@ export type Rotation = Pick<SessionState, 'generation' | 'seen'>
 /**
  * Where a session is remembered. Whoever found it once need not look for it again: it is empty as soon as nothing may be taken from it.
  *
- * It holds by itself whatever a request asks of a session, and its times are whole seconds, rounded down: most of what a guard takes is
- * waiting for memory that was not used lately, and a fraction lies in a place of its own.
+ * It holds by itself whatever a request asks of a session: most of the time of a guard is waiting for memory that was not used lately.
  */
 export interface Seat extends Rotation {
   record: SessionRecord | undefined
-  /** When the session ends, as far as it may be taken from here. */
+  /** When the session ends, rounded down: a number with a fraction would lie in a place of its own. */
   ends: number
   /** Until when it may be taken, in steady time. */
   readonly until: number
@@ -59,7 +58,7 @@ export function createSeats (limit: number): Seats {
     take (record, until) {
       leave(record.id)
       const { expiresAt, state: { generation, seen, idleExpiresAt } } = record
-      taken.set(record.id, { record, generation, seen, ends: Math.floor(Math.min(expiresAt, idleExpiresAt)), until: Math.floor(until) })
+      taken.set(record.id, { record, generation, seen, ends: Math.floor(Math.min(expiresAt, idleExpiresAt)), until })
       if (taken.size > limit) evict(taken, () => taken.size > Math.ceil(limit * KEPT), leave)
     },
 
