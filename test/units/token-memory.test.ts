@@ -211,3 +211,21 @@ t.test('long tokens count for several', async (t) => {
   for (const number of [3, 2, 1]) memory.verify(long(number), 0)
   t.same(kind.asked, [long(1)], 'two of them fill the room of ten')
 })
+
+t.test('when tokens fill the room, a sixteenth of it is made free', async (t) => {
+  const memory = tokenMemory(countingKind(), 10, 0)
+  const third = (number: number): string => `t${number}.100.${'x'.repeat(3300)}${String(number).padStart(22, '0')}`
+  acquaint(memory, ...[1, 2, 3].map(third))
+  t.equal(memory.count(), 3)
+  acquaint(memory, third(4))
+  t.equal(memory.count(), 2, 'three would leave less than that')
+})
+
+t.test('a token that is known from its tolerance on only is remembered too', async (t) => {
+  const kind = countingKind()
+  const memory = tokenMemory(kind, 2, 5)
+  for (let time = 0; time < 60; time++) memory.verify(tokenOf(1), 102)
+  kind.asked.length = 0
+  memory.verify(tokenOf(1), 102)
+  t.same(kind.asked, [])
+})
