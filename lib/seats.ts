@@ -23,7 +23,7 @@ export interface Seated {
   seat?: Seat | undefined
 }
 
-/** A store of this process, seen from within: what it holds was made here, and needs neither to be checked nor to be waited for. */
+/** A store of this process, seen from within: what it holds was checked when it was written, and is not waited for. */
 export interface OwnStore {
   get (id: string): Seat | undefined
   /** False when the application has put something between: then that is to be asked. */

@@ -55,7 +55,7 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
     known.delete(key)
   }
 
-  function remember (key: number, text: string, { header, claims, session, seat, auth }: Verified<Claims>, now: number): void {
+  function remember (key: number, text: string, { header, claims, session }: Verified<Claims>, now: number): void {
     if (known.has(key)) return
     if (isFull(known.size + 1, length + text.length) && ++newcomers % ADMISSION !== 0) return
     // A copy: a slice of a header would keep all of that alive, other cookies and all.
@@ -63,7 +63,7 @@ export function tokenMemory<Claims extends { readonly exp: number }> (
     // Nothing becomes valid within a second, and a fraction would lie in a place of its own.
     const since = Number.isInteger(tolerance) ? Math.floor(now) : now
     // Not by spreading, which makes objects that are slow to read.
-    known.set(key, { header, claims, session, seat, auth, token, since })
+    known.set(key, { header, claims, session, seat: undefined, auth: undefined, token, since })
     length += token.length
     if (known.size > limit || length > room) evict(known, () => isFull(known.size, length), forget)
   }

@@ -49,7 +49,8 @@ export function boundedStore (store: RevocationStore, timeout: number, reports =
   }
 
   return {
-    read: (refs) => ask('read', () => store.read(refs), areRecords),
+    // Copies: these are remembered with their tokens, and a store that changed one would change whom a token is of.
+    read: (refs) => ask('read', () => store.read(refs.map(({ id, subject }) => ({ id, subject }))), areRecords),
     write: (record, expected) => ask('write', () => store.write(record, expected), (answer) => typeof answer === 'boolean'),
     list: (subject) => ask('list', () => store.list(subject), areRecords)
   }

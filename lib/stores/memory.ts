@@ -1,5 +1,6 @@
 import { now } from '../clock'
 import { frozenCopy } from '../frozen'
+import { isRecord } from '../record'
 import { createSeats, type OwnStore } from '../seats'
 import type { RevocationStore, SessionRecord } from '../../types'
 
@@ -14,7 +15,7 @@ export function ownStore (store: RevocationStore): OwnStore | undefined {
 
 /**
  * Keeps sessions in this process: the default. They are gone when it ends, which logs everybody out, and other nodes do not
- * know them. Answers without a promise.
+ * know them. Answers without a promise. Its `write` throws a `TypeError` for what is no `SessionRecord`.
  *
  * @example
  * ```ts
@@ -64,6 +65,8 @@ export function memoryStore (): RevocationStore {
     },
 
     write (record, expected) {
+      // What is in here is looked into as it is: a session without an end would never be over.
+      if (!isRecord(record)) throw new TypeError('This is no record of a session: see SessionRecord')
       removeExpired()
       const current = recordOf(record.id)
       if ((current?.revision ?? 0) !== expected) return false

@@ -26,7 +26,7 @@ function isRepeated (rawHeaders: readonly string[], wanted: string): boolean {
   for (let index = 0; index < rawHeaders.length; index += 2) {
     if ((rawHeaders[index] as string).length === wanted.length) candidates++
   }
-  // At hardly any request do lengths not tell.
+  // Lengths tell at most requests.
   return candidates > 1 && rawHeaders.filter((name, index) => index % 2 === 0 && isAlike(name, wanted)).length > 1
 }
 

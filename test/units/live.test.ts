@@ -186,6 +186,39 @@ t.test('what is remembered ends with its session, in a seat that a token knows a
   t.same([remote, own].map(({ seat }) => seat?.record?.id), ['a', 'a'], 'though the seats are still taken')
 })
 
+t.test('a session whose seat is known is not looked for, until it is over, to the instant', async (t) => {
+  const { records } = setUp()
+  const seats = createSeats(10)
+  seats.take(records.get('a') as SessionRecord, Infinity)
+  let looks = 0
+  const own = { get: (id: string) => { looks++; return seats.get(id) }, isItself: () => true }
+  const live = liveSessions({ read: () => [], own }, settings, new VirtualTime())
+  const seated: Seated = { session: alice('a') }
+  const { ends } = seats.get('a') as { ends: number }
+  for (let count = 0; count < 10; count++) t.equal(live.find(seated, ends - 0.001), seats.get('a'))
+  t.equal(looks, 1)
+  t.equal(live.find(seated, ends), undefined)
+})
+
+t.test('a read that is under way when a revocation is about to be written is not trusted', async (t) => {
+  let reads = 0
+  const context = setUp({
+    read: async () => {
+      const found = [...context.records.values()]
+      reads++
+      await new Promise<void>((resolve) => context.time.after(0.5, resolve))
+      return found
+    }
+  })
+  const { live, time, records } = context
+  const pending = Promise.resolve(live.find({ session: alice('a') }))
+  await time.run(0.1)
+  live.fence('a')
+  records.delete('a')
+  await time.run(1.5)
+  t.same([await pending, reads], [undefined, 2])
+})
+
 t.test('what was revoked is refused at once and for as long as its tokens could live', async (t) => {
   const { live, find, reads, on, link, time } = setUp()
   on().ready(link)
@@ -309,9 +342,13 @@ t.test('what is revoked here while the very first read is under way is not let i
   t.equal(await answer, undefined)
 })
 
-t.test('after its end a watch is not listened to any more', async (t) => {
+t.test('after its end a watch is not listened to any more, and nothing is trusted', async (t) => {
   const { live, on, link, time, find, reads } = setUp()
+  on().ready(link)
+  await time.run(0.01)
+  t.equal(live.memory().isTrusted, true)
   await live.close()
+  t.equal(live.memory().isTrusted, false)
   on().ready({ ...link, ping: async () => { t.fail('pinged') } })
   await time.run(5)
   await find('a')

@@ -59,6 +59,11 @@ t.test('a memory store is looked into as long as it is asked itself, and no othe
   store.write({ ...recordOf('a', Date.now(), Date.now()), revision: 3, revoked: true }, 2)
   t.same([next?.record, own?.get('a')], [undefined, undefined])
 
+  for (const broken of [{ expiresAt: undefined }, { expiresAt: NaN }, { state: undefined }]) {
+    t.throws(() => store.write({ ...recordOf('b', Date.now(), Date.now()), ...broken } as unknown as SessionRecord, 0), { name: 'TypeError', message: /no record of a session/ })
+  }
+  t.equal(own?.get('b'), undefined, 'a session without an end would never be over')
+
   store.read = () => []
   t.equal(own?.isItself(), false)
   t.equal(ownStore(store), undefined)

@@ -82,6 +82,19 @@ t.test('bounded: answers at once what the store answers at once', async (t) => {
   t.equal(store.write(record('a'), 0), true)
 })
 
+t.test('bounded: a store that changes what it is given changes nobody else', async (t) => {
+  const ref = { id: 'a', subject: 'alice' }
+  const store = boundedStore({
+    ...memoryStore(),
+    read (refs) {
+      for (const given of refs) Object.assign(given, { id: 'b', subject: 'bob' })
+      return []
+    }
+  }, 1)
+  t.same(store.read([ref]), [])
+  t.same(ref, { id: 'a', subject: 'alice' })
+})
+
 t.test('bounded: every failure is STORE_UNAVAILABLE, with its cause', async (t) => {
   const failure = new Error('connection refused')
   const never = new Promise<never>(() => {})

@@ -221,6 +221,16 @@ t.test('when tokens fill the room, a sixteenth of it is made free', async (t) =>
   t.equal(memory.count(), 2, 'three would leave less than that')
 })
 
+t.test('what is forgotten takes no room', async (t) => {
+  const memory = tokenMemory(countingKind(), 10, 0)
+  const half = (number: number): string => `t${number}.100.${'x'.repeat(4700)}${String(number).padStart(22, '0')}`
+  for (let time = 0; time < 5; time++) {
+    acquaint(memory, half(1), half(2))
+    t.equal(memory.count(), 2)
+    memory.clear()
+  }
+})
+
 t.test('a token that is known from its tolerance on only is remembered too', async (t) => {
   const kind = countingKind()
   const memory = tokenMemory(kind, 2, 5)
