@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { now } from '../clock'
 import { frozenCopy } from '../frozen'
 import { isRecord } from '../record'
@@ -6,10 +7,10 @@ import type { RevocationStore, SessionRecord } from '../../types'
 
 const own = new WeakMap<RevocationStore['read'], OwnStore['get']>()
 
-/** Undefined for a store that is not of this file. */
+/** Undefined for a store that is not of this file, and for one behind a proxy, which may do anything at any time. */
 export function ownStore (store: RevocationStore): OwnStore | undefined {
   const { read } = store
-  const get = own.get(read)
+  const get = types.isProxy(store) ? undefined : own.get(read)
   return get && { get, isItself: () => store.read === read }
 }
 

@@ -64,6 +64,7 @@ t.test('a memory store is looked into as long as it is asked itself, and no othe
   }
   t.equal(own?.get('b'), undefined, 'a session without an end would never be over')
 
+  t.equal(ownStore(new Proxy(store, {})), undefined)
   store.read = () => []
   t.equal(own?.isItself(), false)
   t.equal(ownStore(store), undefined)
