@@ -28,8 +28,8 @@ const [rounds, seconds, starts, connections, seed] =
 const nice = flags.nice === undefined ? undefined : Number(flags.nice)
 const random = randomFrom(seed)
 
-/** Some servers would come to their full young generation sooner than others; and what `settle` needs. */
-const EQUAL_FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16', '--expose-gc']
+/** Some servers would come to their full young generation sooner than others. */
+const EQUAL_FLAGS = ['--min-semi-space-size=16', '--max-semi-space-size=16']
 
 const groups = ['short', ...flags.keys ? ['keys'] : [], ...flags.peers ? ['peers'] : []]
 const wanted = targets.filter(({ name, group }) => groups.includes(group) && new RegExp(flags.only, 'i').test(name))

@@ -1,22 +1,23 @@
-import { setImmediate } from 'node:timers/promises'
 import { serve } from './process.mjs'
 
 let target
 
 /**
  * A garbage collection between the first calls of `process.nextTick` and its compilation slows it down for as long as the process lives: in Node.js 20 by 3 µs a
- * request. Every real application has one while it starts; a bare server may be spared by chance, and would win by that.
+ * request. Chance would decide which servers that happens to, so it is compiled before anything else.
  */
-async function settle () {
-  for (let times = 0; times < 100; times++) process.nextTick(() => {})
-  await setImmediate()
-  globalThis.gc()
+function compileNextTick () {
+  return new Promise((resolve) => {
+    let left = 20_000
+    const tick = () => left-- > 0 ? process.nextTick(tick) : resolve()
+    tick()
+  })
 }
 
 /** One server: it opens a target, tells how to reach it, and what it used of its core. */
 serve({
   async open ({ module, settings }) {
-    await settle()
+    await compileNextTick()
     const { open } = await import(`./targets/${module}.mjs`)
     const { close, revoke, ...rest } = await open(settings)
     target = { close, revoke }
