@@ -15,6 +15,7 @@ export function findToken (
   { settings: { transport } }: Parts, request: GuardRequest, locations = transport.locations
 ): { token: string, location: TokenLocation } | undefined {
   let found: { token: string, location: TokenLocation } | undefined
+  // By number: an iterator is made anew for every request.
   for (let index = 0; index < locations.length; index++) {
     const location = locations[index] as TokenLocation
     const token = transport.find[location](request)

@@ -11,7 +11,7 @@ export type Rotation = Pick<SessionState, 'generation' | 'seen'>
  */
 export interface Seat extends Rotation {
   record: SessionRecord | undefined
-  /** When the session ends, rounded down: a number with a fraction would lie in a place of its own. */
+  /** When the session ends, rounded down: a number with a fraction would lie in a place of its own. 0 when it was revoked, whatever its store says. */
   ends: number
   /** Until when it may be taken, in steady time. */
   readonly until: number
