@@ -47,10 +47,12 @@ function judge (
   if (tokens.isExpired(claims, time)) throw sessionError('TOKEN_EXPIRED')
   if (source === 'cookie') refuseForgery(settings.transport.csrf, request as GuardRequest, claims.csrf)
 
-  return after(sessions.resume(verified, claims.gen, time), (isLive) => {
-    if (!isLive) throw sessionError('SESSION_REVOKED')
-    return authOf(verified, source)
-  })
+  return after(sessions.resume(verified, claims.gen, time), admit, verified, source)
+}
+
+function admit (isLive: boolean, verified: Verified<AccessTokenClaims>, source: TokenLocation | null): Auth {
+  if (!isLive) throw sessionError('SESSION_REVOKED')
+  return authOf(verified, source)
 }
 
 /** Made once for a token that is remembered. It is frozen, so requests can share it. */

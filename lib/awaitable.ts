@@ -6,7 +6,16 @@ export function isPromise<T> (value: Awaitable<T>): value is Promise<T> {
   return typeof value !== 'boolean' && typeof (value as Promise<T> | null | undefined)?.then === 'function'
 }
 
-/** Goes on with an answer: at once when it is there, so that a store which answers at once costs no promise. */
-export function after<T, R> (value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
-  return isPromise(value) ? value.then(next) : next(value)
+/**
+ * Goes on with an answer: at once when it is there, so that a store which answers at once costs no promise. Where requests are
+ * guarded, whatever else `next` needs is handed on, as a closure would have to be made for every one of them.
+ */
+export function after<T, R, A = undefined, B = undefined> (
+  value: Awaitable<T>, next: (value: T, a: A, b: B) => Awaitable<R>, a?: A, b?: B
+): Awaitable<R> {
+  return isPromise(value) ? later(value, next, a as A, b as B) : next(value, a as A, b as B)
+}
+
+async function later<T, R, A, B> (value: Promise<T>, next: (value: T, a: A, b: B) => Awaitable<R>, a: A, b: B): Promise<R> {
+  return await next(await value, a, b)
 }

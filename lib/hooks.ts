@@ -6,26 +6,34 @@ import { optionInvalid, sessionError } from './errors'
 import { readBoolean, readDuration, readLoadUser, refuseUnknown } from './option-values'
 import { PARTS, type Parts } from './parts'
 import { readLocations } from './transport-options'
-import type { Auth, Authenticate, AuthenticateOptions, Awaitable, ClaimRequirements, GuardHook, GuardRequest, RequireClaims } from '../types'
+import type { Auth, Authenticate, AuthenticateOptions, Awaitable, ClaimRequirements, GuardHook, GuardRequest, RequireClaims, TokenLocation } from '../types'
 
 /** A request as guards see it: what they read, and the one thing that they write. */
 type Guarded = GuardRequest & { auth: Auth | null }
 
 type Done = (error?: Error) => void
 
-/** What is asked of whoever makes a request; all of it may be left out. */
-type Demands = { readonly [Name in 'optional' | 'locations' | 'loadUser']?: AuthenticateOptions[Name] | undefined }
+/** What a guard asks of whoever makes a request. */
+interface Demands {
+  readonly optional: boolean
+  readonly locations: readonly TokenLocation[] | undefined
+  readonly loadUser: AuthenticateOptions['loadUser'] | undefined
+  /** Answers what it was given, or throws. */
+  judge (auth: Auth): Awaitable<Auth>
+}
+
+const noDemands: Demands = { optional: false, locations: undefined, loadUser: undefined, judge: (auth) => auth }
 
 /**
- * A hook out of a check. It finishes without a promise when the check does, and it may be called without `done`, in which case
- * it answers a promise.
+ * A hook that makes demands. It finishes without a promise when there is nothing to wait for, and it may be called without
+ * `done`, in which case it answers a promise.
  */
-function guard (name: string, check: (request: Guarded) => Awaitable<void>): GuardHook {
+function guard (name: string, demands: Demands): GuardHook {
   function hook (request: GuardRequest, _reply: unknown, done?: Done): void | Promise<void> {
-    if (done === undefined) return (async () => { await check(request as Guarded) })()
+    if (done === undefined) return (async () => { await identify(request as Guarded, demands) })()
     let pending: Awaitable<void>
     try {
-      pending = check(request as Guarded)
+      pending = identify(request as Guarded, demands)
     } catch (error) {
       done(error as Error)
       return
@@ -45,29 +53,39 @@ function partsOf (request: GuardRequest): Parts {
   return parts
 }
 
-/** Fills `request.auth`, as far as a guard before did not, with what `judge` does not refuse. */
-function identify (request: Guarded, { optional = false, locations, loadUser }: Demands, judge: (auth: Auth) => Awaitable<void> = () => {}): Awaitable<void> {
-  const parts = partsOf(request)
-  return after(request.auth ?? authenticated(parts, request, optional, locations), (auth) => {
-    if (auth === null) return
-    // What a guard before accepted may come from where this one does not look.
-    if (locations !== undefined && !locations.some((location) => location === auth.source)) throw sessionError('TOKEN_MISSING')
-    return after(judge(auth), () => {
-      // The option is for the first guard: one that was told otherwise has its way.
-      const wanted = loadUser ?? (request.auth === null && parts.settings.loadUser)
-      return after(withUser(parts, auth, wanted), (whole) => { request.auth = whole })
-    })
-  })
+/** Fills `request.auth`, as far as a guard before did not, with what the demands do not refuse. */
+function identify (request: Guarded, demands: Demands): Awaitable<void> {
+  return after(request.auth ?? authenticated(request, demands), accept, request, demands)
 }
 
-function authenticated (parts: Parts, request: Guarded, isOptional: boolean, locations: Demands['locations']): Awaitable<Auth | null> {
+function authenticated (request: Guarded, { optional, locations }: Demands): Awaitable<Auth | null> {
+  const parts = partsOf(request)
   const found = findToken(parts, request, locations)
   if (found !== undefined) return authorize(parts, found.token, found.location, request)
-  if (isOptional) return null
+  if (optional) return null
   throw sessionError('TOKEN_MISSING')
 }
 
-const plainAuthenticate = guard('authenticate', (request) => identify(request, {}))
+function accept (auth: Auth | null, request: Guarded, demands: Demands): Awaitable<void> {
+  if (auth === null) return
+  const { locations } = demands
+  // What a guard before accepted may come from where this one does not look.
+  if (locations !== undefined && !locations.includes(auth.source as TokenLocation)) throw sessionError('TOKEN_MISSING')
+  return after(demands.judge(auth), complete, request, demands)
+}
+
+function complete (auth: Auth, request: Guarded, { loadUser }: Demands): Awaitable<void> {
+  const parts = partsOf(request)
+  // The option is for the first guard: one that was told otherwise has its way.
+  const wanted = loadUser ?? (request.auth === null && parts.settings.loadUser)
+  return after(withUser(parts, auth, wanted), keep, request)
+}
+
+function keep (auth: Auth, request: Guarded): void {
+  request.auth = auth
+}
+
+const plainAuthenticate = guard('authenticate', noDemands)
 
 function demanding (requirements: AuthenticateOptions): GuardHook {
   refuseUnknown('authenticate', requirements, ['optional', 'fresh', 'maxAge', 'locations', 'audience', 'loadUser'])
@@ -80,14 +98,16 @@ function demanding (requirements: AuthenticateOptions): GuardHook {
   if (audience !== undefined && (typeof audience !== 'string' || audience === '')) throw optionInvalid('authenticate.audience', 'is not a string that says something', 'Name one audience')
   const locations = requirements.locations === undefined ? undefined : readLocations('authenticate.locations', requirements.locations)
   const loadUser = readLoadUser('authenticate.loadUser', requirements.loadUser)
-  const demands: Demands = { optional, locations, loadUser }
 
-  return guard('authenticate', (request) => identify(request, demands, (auth) => {
+  function judge (auth: Auth): Auth {
     if (audience !== undefined && ![auth.claims.aud].flat().includes(audience)) throw sessionError('TOKEN_INVALID')
     if ((fresh && !auth.fresh) || now() - auth.authTime > maxAge) {
       throw sessionError('REAUTHENTICATION_REQUIRED', { maxAge: fresh ? 0 : maxAge })
     }
-  }))
+    return auth
+  }
+
+  return guard('authenticate', { optional, locations, loadUser, judge })
 }
 
 /**
@@ -120,7 +140,10 @@ export const authenticate = function authenticate (
  */
 export const requireClaims: RequireClaims = (requirements: ClaimRequirements) => {
   const check = compileRequirements(requirements)
-  return guard('requireClaims', (request) => identify(request, {}, ({ claims }) => after(check(claims), (holds) => {
-    if (!holds) throw sessionError('CLAIMS_INSUFFICIENT')
-  })))
+  return guard('requireClaims', { ...noDemands, judge: (auth) => after(check(auth.claims), requireSufficient, auth) })
+}
+
+function requireSufficient (isSufficient: boolean, auth: Auth): Auth {
+  if (!isSufficient) throw sessionError('CLAIMS_INSUFFICIENT')
+  return auth
 }

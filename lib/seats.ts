@@ -13,7 +13,7 @@ export interface Seat extends Rotation {
   record: SessionRecord | undefined
   /** When the session ends, rounded down: a number with a fraction would lie in a place of its own. 0 when it was revoked, whatever its store says. */
   ends: number
-  /** Until when it may be taken, in steady time. */
+  /** Until when it may be taken, in whole milliseconds of steady time. */
   readonly until: number
 }
 
@@ -34,7 +34,7 @@ export interface OwnStore {
 export interface Seats {
   count (): number
   get (id: string): Seat | undefined
-  /** Gives a session a new seat. When there are too many, the oldest ones lose theirs. */
+  /** Gives a session a new seat until a steady time. When there are too many, the oldest ones lose theirs. */
   take (record: SessionRecord, until: number): void
   leave (id: string): void
   clear (): void
@@ -58,7 +58,7 @@ export function createSeats (limit: number): Seats {
     take (record, until) {
       leave(record.id)
       const { expiresAt, state: { generation, seen, idleExpiresAt } } = record
-      taken.set(record.id, { record, generation, seen, ends: Math.floor(Math.min(expiresAt, idleExpiresAt)), until })
+      taken.set(record.id, { record, generation, seen, ends: Math.floor(Math.min(expiresAt, idleExpiresAt)), until: Math.floor(until * 1000) })
       if (taken.size > limit) evict(taken, () => taken.size > Math.ceil(limit * KEPT), leave)
     },
 

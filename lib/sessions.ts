@@ -6,7 +6,7 @@ import { sessionError } from './errors'
 import { decide, type Intervals } from './policy'
 import { isLive, matching, nextOf } from './record'
 import type { Emit } from './events'
-import type { Seated } from './seats'
+import type { Rotation, Seated } from './seats'
 import type { BoundedStore } from './stores/bounded'
 import type { LiveSessions } from './stores/live'
 import type { Awaitable, Device, RefreshRefusal, RevocationReason, Session, SessionRecord, SessionRef, SessionState } from '../types'
@@ -99,6 +99,16 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
     })
   }
 
+  function isResumed (rotation: Rotation | undefined, session: SessionRef, generation: number): Awaitable<boolean> {
+    if (rotation === undefined) return false
+    if (intervals.recovery === 0) return true
+    // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.
+    const isNews = generation === rotation.generation ? !rotation.seen : generation > rotation.generation
+    if (!isNews) return true
+    live.forget(session.id)
+    return markSeen(session, generation)
+  }
+
   function revoke (ref: SessionRef, reason: RevocationReason): Promise<boolean> {
     return persist(async () => {
       const record = await find(ref)
@@ -141,17 +151,7 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
       await Promise.all(surplus.map((record) => revoke(record, 'limit')))
     },
 
-    resume (seated, generation, time) {
-      return after(live.find(seated, time), (rotation) => {
-        if (rotation === undefined) return false
-        if (intervals.recovery === 0) return true
-        // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.
-        const isNews = generation === rotation.generation ? !rotation.seen : generation > rotation.generation
-        if (!isNews) return true
-        live.forget(seated.session.id)
-        return markSeen(seated.session, generation)
-      })
-    },
+    resume: (seated, generation, time) => after(live.find(seated, time), isResumed, seated.session, generation),
 
     rotate<Prepared extends object> (ref: SessionRef, presented: number, prepare: Prepare<Prepared>) {
       let overlapped = false

@@ -89,7 +89,7 @@ export function liveSessions (store: WatchedStore, settings: LiveSettings, timin
     if (seat.record === undefined || seat.ends <= now) return false
     if (store.own !== undefined) return store.own.isItself()
     const steady = timing.steady()
-    return isTrusted(steady, now) && steady < seat.until
+    return isTrusted(steady, now) && steady * 1000 < seat.until
   }
 
   function bury (id: string): void {

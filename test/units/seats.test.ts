@@ -12,12 +12,12 @@ const recordOf = (id: string, expiresAt = 100.5, idleExpiresAt = 90.5): SessionR
   state: { generation: 0, rotatedAt: 0, seen: false, authTime: 0, createdAt: 0, idleExpiresAt, device: {} }
 })
 
-t.test('a seat holds its record and what is asked of it, the end rounded down', async (t) => {
+t.test('a seat holds its record and what is asked of it, all times rounded down', async (t) => {
   const seats = createSeats(10)
-  seats.take(recordOf('a'), 5.5)
+  seats.take(recordOf('a'), 5.0009)
   seats.take({ ...recordOf('b', 80.5), state: { ...recordOf('b').state, generation: 3, seen: true } }, 5)
-  t.match(seats.get('a'), { record: { id: 'a' }, generation: 0, seen: false, ends: 90, until: 5.5 })
-  t.match(seats.get('b'), { record: { id: 'b' }, generation: 3, seen: true, ends: 80, until: 5 })
+  t.match(seats.get('a'), { record: { id: 'a' }, generation: 0, seen: false, ends: 90, until: 5000 })
+  t.match(seats.get('b'), { record: { id: 'b' }, generation: 3, seen: true, ends: 80, until: 5000 })
   t.equal(seats.count(), 2)
 })
 
