@@ -2,7 +2,7 @@ import type { Awaitable } from '../types'
 
 /** Whether an answer has still to be waited for. */
 export function isPromise<T> (value: Awaitable<T>): value is Promise<T> {
-  // Most of what comes here is a boolean: no member is looked for there.
+  // Much of what comes here is a boolean: no member is looked for there.
   return typeof value !== 'boolean' && typeof (value as Promise<T> | null | undefined)?.then === 'function'
 }
 
@@ -10,10 +10,13 @@ export function isPromise<T> (value: Awaitable<T>): value is Promise<T> {
  * Goes on with an answer: at once when it is there, so that a store which answers at once costs no promise. Where requests are
  * guarded, whatever else `next` needs is handed on, as a closure would have to be made for every one of them.
  */
-export function after<T, R, A = undefined, B = undefined> (
-  value: Awaitable<T>, next: (value: T, a: A, b: B) => Awaitable<R>, a?: A, b?: B
+export function after<T, R> (value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R>
+export function after<T, R, A> (value: Awaitable<T>, next: (value: T, a: A) => Awaitable<R>, a: A): Awaitable<R>
+export function after<T, R, A, B> (value: Awaitable<T>, next: (value: T, a: A, b: B) => Awaitable<R>, a: A, b: B): Awaitable<R>
+export function after<T, R, A, B> (
+  value: Awaitable<T>, next: (value: T, a: A | undefined, b: B | undefined) => Awaitable<R>, a?: A, b?: B
 ): Awaitable<R> {
-  return isPromise(value) ? later(value, next, a as A, b as B) : next(value, a as A, b as B)
+  return isPromise(value) ? later(value, next, a, b) : next(value, a, b)
 }
 
 async function later<T, R, A, B> (value: Promise<T>, next: (value: T, a: A, b: B) => Awaitable<R>, a: A, b: B): Promise<R> {

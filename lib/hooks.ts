@@ -18,11 +18,11 @@ interface Demands {
   readonly optional: boolean
   readonly locations: readonly TokenLocation[] | undefined
   readonly loadUser: AuthenticateOptions['loadUser'] | undefined
-  /** Answers what it was given, or throws. */
-  judge (auth: Auth): Awaitable<Auth>
+  /** Answers what it was given, which then is the request's, or throws. */
+  approve (auth: Auth): Awaitable<Auth>
 }
 
-const noDemands: Demands = { optional: false, locations: undefined, loadUser: undefined, judge: (auth) => auth }
+const noDemands: Demands = { optional: false, locations: undefined, loadUser: undefined, approve: (auth) => auth }
 
 /**
  * A hook that makes demands. It finishes without a promise when there is nothing to wait for, and it may be called without
@@ -68,10 +68,10 @@ function authenticated (request: Guarded, { optional, locations }: Demands): Awa
 
 function accept (auth: Auth | null, request: Guarded, demands: Demands): Awaitable<void> {
   if (auth === null) return
-  const { locations } = demands
+  const locations: readonly Auth['source'][] | undefined = demands.locations
   // What a guard before accepted may come from where this one does not look.
-  if (locations !== undefined && !locations.includes(auth.source as TokenLocation)) throw sessionError('TOKEN_MISSING')
-  return after(demands.judge(auth), complete, request, demands)
+  if (locations !== undefined && !locations.includes(auth.source)) throw sessionError('TOKEN_MISSING')
+  return after(demands.approve(auth), complete, request, demands)
 }
 
 function complete (auth: Auth, request: Guarded, { loadUser }: Demands): Awaitable<void> {
@@ -99,7 +99,7 @@ function demanding (requirements: AuthenticateOptions): GuardHook {
   const locations = requirements.locations === undefined ? undefined : readLocations('authenticate.locations', requirements.locations)
   const loadUser = readLoadUser('authenticate.loadUser', requirements.loadUser)
 
-  function judge (auth: Auth): Auth {
+  function approve (auth: Auth): Auth {
     if (audience !== undefined && ![auth.claims.aud].flat().includes(audience)) throw sessionError('TOKEN_INVALID')
     if ((fresh && !auth.fresh) || now() - auth.authTime > maxAge) {
       throw sessionError('REAUTHENTICATION_REQUIRED', { maxAge: fresh ? 0 : maxAge })
@@ -107,7 +107,7 @@ function demanding (requirements: AuthenticateOptions): GuardHook {
     return auth
   }
 
-  return guard('authenticate', { optional, locations, loadUser, judge })
+  return guard('authenticate', { optional, locations, loadUser, approve })
 }
 
 /**
@@ -140,7 +140,7 @@ export const authenticate = function authenticate (
  */
 export const requireClaims: RequireClaims = (requirements: ClaimRequirements) => {
   const check = compileRequirements(requirements)
-  return guard('requireClaims', { ...noDemands, judge: (auth) => after(check(auth.claims), requireSufficient, auth) })
+  return guard('requireClaims', { ...noDemands, approve: (auth) => after(check(auth.claims), requireSufficient, auth) })
 }
 
 function requireSufficient (isSufficient: boolean, auth: Auth): Auth {

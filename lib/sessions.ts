@@ -99,7 +99,7 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
     })
   }
 
-  function isResumed (rotation: Rotation | undefined, session: SessionRef, generation: number): Awaitable<boolean> {
+  function resumeWith (rotation: Rotation | undefined, session: SessionRef, generation: number): Awaitable<boolean> {
     if (rotation === undefined) return false
     if (intervals.recovery === 0) return true
     // What is remembered may be a rotation behind, but then it cannot know that the newer generation was seen.
@@ -151,7 +151,7 @@ export function createSessions (store: BoundedStore, live: LiveSessions, setting
       await Promise.all(surplus.map((record) => revoke(record, 'limit')))
     },
 
-    resume: (seated, generation, time) => after(live.find(seated, time), isResumed, seated.session, generation),
+    resume: (seated, generation, time) => after(live.find(seated, time), resumeWith, seated.session, generation),
 
     rotate<Prepared extends object> (ref: SessionRef, presented: number, prepare: Prepare<Prepared>) {
       let overlapped = false

@@ -51,6 +51,12 @@ t.test('a predicate may be asynchronous, and is awaited', async (t) => {
   t.equal(await holds({ a: later(false), b: 1 }, { a: 0, b: 1 }), false)
   t.equal(await holds({ a: later('true') }, { a: 0 }), false)
   t.equal(await holds({ n: { a: later(true) }, b: later(true) }, { n: { a: 0 }, b: 1 }), true)
+
+  // Thenables of other libraries: what their `then` returns says nothing.
+  for (const verdict of [true, false]) {
+    const thenable = { then (resolve: (value: boolean) => void) { resolve(verdict); return !verdict } }
+    t.equal(await holds({ a: (() => thenable) as never, b: 1 }, { a: 0, b: 1 }), verdict)
+  }
 })
 
 t.test('requirements that make no sense are refused when the route is declared', async (t) => {
