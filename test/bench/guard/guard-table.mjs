@@ -35,6 +35,8 @@ function goalRowOf (bursts, { target, of, least }) {
     least: digits(least),
     measured: withSpread(measured),
     'by CPU': digits(ratio(bursts, target, of, byCpu).median),
+    // No guard can do better than none.
+    'bare route': digits(ratio(bursts, BARE, of, byRate)?.median),
     reached: measured.median >= least ? 'yes' : 'no'
   }
 }

@@ -1,23 +1,29 @@
+import { createHook } from 'node:async_hooks'
 import { serve } from './process.mjs'
 
 let target
+/** What must not be collected. */
+const kept = []
 
 /**
- * A garbage collection between the first calls of `process.nextTick` and its compilation slows it down for as long as the process lives: in Node.js 20 by 3 µs a
- * request. Chance would decide which servers that happens to, so it is compiled before anything else.
+ * Keeps one of the objects that `process.nextTick` makes. A garbage collection that finds none of them makes V8 forget what they look like, and under Node.js 20
+ * it then makes each the slow way for as long as the process lives: 2 to 3 µs a request. Chance would decide which servers that happens to.
  */
-function compileNextTick () {
-  return new Promise((resolve) => {
-    let left = 20_000
-    const tick = () => left-- > 0 ? process.nextTick(tick) : resolve()
-    tick()
-  })
+function keepTickObject () {
+  const hook = createHook({
+    init (_id, type, _trigger, resource) {
+      if (type === 'TickObject') kept.push(resource)
+    }
+  }).enable()
+  process.nextTick(() => {})
+  hook.disable()
 }
+
+keepTickObject()
 
 /** One server: it opens a target, tells how to reach it, and what it used of its core. */
 serve({
   async open ({ module, settings }) {
-    await compileNextTick()
     const { open } = await import(`./targets/${module}.mjs`)
     const { close, revoke, ...rest } = await open(settings)
     target = { close, revoke }
