@@ -1,10 +1,9 @@
-import { isUtf8 } from 'node:buffer'
 import { isDeepStrictEqual } from 'node:util'
 import { createEngine, TOKEN_TYPES, type Engine, type Header, type TokenType } from './engine'
 import { optionInvalid } from './errors'
 import { freezeDeep } from './frozen'
 import { readKey, type CheckedKey, type KeySettings } from './keys'
-import { isCanonical, parseSegment } from './segments'
+import { isSegment, parseSegment } from './segments'
 import type { HeaderSettings } from './header-fields'
 import type { JwkSet, KeyRing } from '../types'
 
@@ -90,7 +89,7 @@ export function createKeyRing ({ keys, signing, header: { fields, allows } }: Ri
 
     promote (kid) {
       const [engine] = named('promote', kid)
-      if (!engine.key.canSign) throw optionInvalid('keys.promote()', 'names a key that cannot sign', 'Add it with its privateKey')
+      if (engine.sign === undefined) throw optionInvalid('keys.promote()', 'names a key that cannot sign', 'Add it with its privateKey')
       signer = engine
     },
 
@@ -105,24 +104,24 @@ export function createKeyRing ({ keys, signing, header: { fields, allows } }: Ri
     live,
 
     sign (type, claims, extra) {
-      if (signer === undefined) throw optionInvalid('keys', 'holds no key that signs', 'Issue tokens where there is one')
+      if (signer?.sign === undefined) throw optionInvalid('keys', 'holds no key that signs', 'Issue tokens where there is one')
       return signer.sign(type, claims, extra)
     },
 
     verify (token, type) {
       const head = token.indexOf('.')
       const tail = token.lastIndexOf('.')
+      if (head >= tail) return undefined
       const segment = token.slice(0, head)
       const slot = slots.get(segment) ?? slotOf(segment)
       if (slot?.type !== type) return undefined
-      const body = token.slice(head + 1, tail)
-      // The library looks at the alphabet, and not at the spare bits of the last letter nor at the UTF-8.
-      if (!isCanonical(body) || !isCanonical(token.slice(tail + 1))) return undefined
-      for (const engine of slot.engines) {
-        const payload = engine.verify(token)
-        if (payload !== undefined) return isUtf8(Buffer.from(body, 'base64url')) ? { header: slot.header, payload } : undefined
-      }
-      return undefined
+      const last = token.slice(tail + 1)
+      if (!isSegment(last)) return undefined
+      const text = token.slice(0, tail)
+      const signature = Buffer.from(last, 'base64url')
+      if (!slot.engines.some((engine) => engine.isSigned(text, signature))) return undefined
+      const payload = parseSegment(token.slice(head + 1, tail))
+      return payload && { header: slot.header, payload }
     },
 
     isForeign (token) {

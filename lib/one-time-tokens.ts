@@ -27,7 +27,7 @@ export async function consumeOneTimeToken (
   { sessions, tokens }: Parts, token: string, { purpose }: { purpose: string }
 ): Promise<{ subject: string, claims: OneTimeTokenClaims }> {
   const time = now()
-  const verified = tokens.once.verify(String(token), time)
+  const verified = tokens.once.verify(token, time)
   if (verified === undefined || verified.claims.purpose !== purpose) throw sessionError('TOKEN_INVALID')
   const { claims } = verified
   if (tokens.isExpired(claims, time)) throw sessionError('TOKEN_EXPIRED')

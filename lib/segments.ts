@@ -3,15 +3,10 @@ import { isUtf8 } from 'node:buffer'
 /** The letters that a segment may end with, by how many there are beyond groups of four. */
 const LAST = [null, '', 'AQgw', 'AEIMQUYcgkosw048'] as const
 
-/** Whether base64url is in its one canonical spelling: no padding, no spare bits (RFC 4648 section 3.5). Letters before the last are not looked at. */
-export function isCanonical (segment: string): boolean {
-  const last = LAST[segment.length % 4]
-  return last == null || last.includes(segment.at(-1) as string)
-}
-
-/** Whether text is base64url in its canonical spelling. */
+/** Whether text is base64url in its one canonical spelling: no padding, no spare bits (RFC 4648 section 3.5). */
 export function isSegment (text: string): boolean {
-  return /^[\w-]*$/.test(text) && isCanonical(text)
+  const last = LAST[text.length % 4]
+  return /^[\w-]*$/.test(text) && (last == null || last.includes(text.at(-1) as string))
 }
 
 /** The JSON object in a segment of a token; undefined when there is none. */

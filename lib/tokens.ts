@@ -115,7 +115,7 @@ export function createTokens (ring: Ring, settings: TokenSettings): Tokens {
     once: kind<OneTimeTokenClaims>('ot+jwt', 'once', ({ purpose }) => typeof purpose === 'string'),
     isExpired: (claims, now) => claims.exp + clockTolerance <= now,
     decode (token) {
-      const [head = '', body = '', signature = '.', ...more] = String(token).split('.', 4)
+      const [head = '', body = '', signature = '.', ...more] = token.split('.', 4)
       const [header, claims] = [parseSegment(head), parseSegment(body)]
       return header === undefined || claims === undefined || !isSegment(signature) || more.length > 0 ? null : { header, claims }
     }

@@ -64,6 +64,20 @@ t.test('login refuses who is disabled, gone, or changed while the password was b
   }
 })
 
+t.test('what is no text is no token, though it came out of JSON', async (t) => {
+  const { app, users } = await buildApp(t)
+  const tokens = await app.jwtSession.login(users.get('alice') as TestUser)
+  const values = [undefined, null, 1, true, {}, [], [tokens.access_token], { toString: 1, valueOf: 1 }, { length: 100 }, Object.create(null), Symbol('token'), Object(tokens.access_token)]
+  for (const value of values as never[]) {
+    const name = typeof value
+    await t.rejects(app.jwtSession.verify(value), { code: 'FST_JWT_SESSION_TOKEN_INVALID' }, name)
+    await t.rejects(app.jwtSession.refresh(value), { code: 'FST_JWT_SESSION_REFRESH_TOKEN_INVALID' }, name)
+    await t.rejects(app.jwtSession.consumeOneTimeToken(value, { purpose: 'password-reset' }), { code: 'FST_JWT_SESSION_TOKEN_INVALID' }, name)
+    t.equal(app.jwtSession.decode(value), null, name)
+  }
+  t.match(await app.jwtSession.verify(tokens.access_token), { subject: 'user-alice' })
+})
+
 t.test('passwords: hash, verify, refuse', async (t) => {
   const { app } = await buildApp(t, { passwords: scryptPasswords({ cost: 14, parallelization: 1 }) })
   const hash = await app.jwtSession.hashPassword('s3cret')

@@ -152,7 +152,7 @@ t.test('decode tells what a token says, and null for what is none', async (t) =>
   t.match(tokens.decode(tokens.access.sign(access)), { header: { typ: 'at+jwt' }, claims: { sub: 'alice' } })
   const other = await tokensOf({}, 'another-secret-of-the-tokens-test!!')
   t.match(tokens.decode(other.access.sign(access)), { claims: { sub: 'alice' } }, 'whoever signed it')
-  for (const token of ['', 'x', 'a.b.c', 'x.e30.AA', 'e30.W10.AA', 'e30.bnVsbA.AA', 'e30.e30', 'e30.e30.AB', 'e30.e30.=', 'e30.e30..', 'e30.e30.AA.AA', undefined as never]) t.equal(tokens.decode(token), null, token)
+  for (const token of ['', 'x', 'a.b.c', 'x.e30.AA', 'e30.W10.AA', 'e30.bnVsbA.AA', 'e30.e30', 'e30.e30.AB', 'e30.e30.=', 'e30.e30..', 'e30.e30.AA.AA']) t.equal(tokens.decode(token), null, token)
 })
 
 t.test('a changed token is refused, wherever it is changed', async () => {
