@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Test } from 'tap'
@@ -56,16 +57,24 @@ export async function startProxy (t: Test, to: number): Promise<Proxy> {
   }
 }
 
-/** A port that nobody listens at. */
+/**
+ * A port that nobody listens at. It is none that systems give to outgoing connections: one of those could take it while its server is
+ * down, and a client that tries again and again could even reach itself.
+ */
 export async function freePort (): Promise<number> {
   const server = createServer()
-  const port = await listen(server)
-  server.close()
-  return port
+  try {
+    const port = await listen(server, randomInt(16_384, 32_768))
+    server.close()
+    return port
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    return await freePort()
+  }
 }
 
-async function listen (server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1')
+async function listen (server: Server, port = 0): Promise<number> {
+  server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   return (server.address() as AddressInfo).port
 }

@@ -10,7 +10,7 @@ t.test('looking at what is no token takes time in proportion to its length, whic
   const keys = readKeys({ secret: 'first-secret-of-the-tokens-test!!!!' }, true)
   const ring = createKeyRing({ ...keys, header: readHeader(undefined) })
   const tokens = createTokens(ring, { issuer: 'https://issuer.example', audience: ['api'], clockTolerance: 0, accessLifetime: 900 })
-  const [head] = ring.sign('at+jwt', {}).split('.')
+  const [head] = ring.sign('at+jwt', {}, undefined).split('.')
   const shapes = {
     text: (text: string) => text,
     header: (text: string) => `${text}.e30.AA`,
