@@ -4,6 +4,8 @@ export const BARE = 'bare Fastify route'
 export const JWT_VERIFY = '@fastify/jwt, await jwtVerify()'
 const JWT_SYNC = '@fastify/jwt, jwt.verify in a hook'
 const HOT = 'one claim'
+const BESIDE_REDIS = 'one claim, an idle Redis client beside'
+const BESIDE_POSTGRESQL = 'one claim, an idle PostgreSQL client beside'
 const COLD = 'one claim, unseen'
 const MANY = `one claim, ${MANY_TOKENS} tokens, memory too small`
 const MANY_OFF = `one claim, ${MANY_TOKENS} tokens, memory off`
@@ -34,6 +36,8 @@ export const targets = [
   own('four claims', { guard: 'four claims' }),
   own('one claim, Redis', { store: 'redis' }),
   own('one claim, PostgreSQL', { store: 'postgresql' }),
+  own(BESIDE_REDIS, { store: 'memory beside redis' }),
+  own(BESIDE_POSTGRESQL, { store: 'memory beside postgresql' }),
   own('one claim, ES256', { algorithm: 'ES256' }),
   own('one claim, EdDSA', { algorithm: 'EdDSA' }),
   own('authenticate, unseen', { guard: 'authenticate', unseen: 'HS256' }),
@@ -57,6 +61,8 @@ export const goals = [
   { target: HOT, of: JWT_VERIFY, least: 2.3 },
   { target: 'one claim, Redis', of: HOT, least: 0.97 },
   { target: 'one claim, PostgreSQL', of: HOT, least: 0.97 },
+  { target: 'one claim, Redis', of: BESIDE_REDIS, least: 0.97 },
+  { target: 'one claim, PostgreSQL', of: BESIDE_POSTGRESQL, least: 0.97 },
   { target: 'one claim, ES256', of: HOT, least: 0.97 },
   { target: 'one claim, EdDSA', of: HOT, least: 0.97 },
   { target: COLD, of: JWT_VERIFY, least: 1 },

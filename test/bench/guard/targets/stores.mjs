@@ -4,16 +4,61 @@ import { DATABASE_URL, REDIS_URL } from '../settings.mjs'
 const require = createRequire(import.meta.url)
 const dist = '../../../../dist/lib'
 
+/** How often a client that nobody needs has been used before the clock runs: as often as that of a store. */
+const USES = 200
+
+const memoryStore = () => require(`${dist}/index.js`).memoryStore()
+
+async function openRedis () {
+  const { Redis } = await import('ioredis')
+  const client = new Redis(REDIS_URL, { lazyConnect: true, maxRetriesPerRequest: 1 })
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+async function openPool () {
+  const { default: { Pool } } = await import('pg')
+  const pool = new Pool({ connectionString: DATABASE_URL, max: 4 })
+  pool.on('error', () => {})
+  return pool
+}
+
 const engines = {
   async memory () {
-    return { revocationStore: require(`${dist}/index.js`).memoryStore(), drop: async () => {} }
+    return { revocationStore: memoryStore(), drop: async () => {} }
+  },
+
+  async 'memory beside redis' (namespace) {
+    const client = await openRedis()
+    const listener = client.duplicate()
+    await listener.subscribe(namespace)
+    for (let use = 0; use < USES; use++) await client.get(namespace)
+    return {
+      revocationStore: memoryStore(),
+      async drop () {
+        listener.disconnect()
+        client.disconnect()
+      }
+    }
+  },
+
+  async 'memory beside postgresql' (namespace) {
+    const pool = await openPool()
+    const listener = await pool.connect()
+    await listener.query(`listen "${namespace}"`)
+    for (let use = 0; use < USES; use++) await pool.query('select $1::text', [namespace])
+    return {
+      revocationStore: memoryStore(),
+      async drop () {
+        listener.release(true)
+        await pool.end()
+      }
+    }
   },
 
   async redis (namespace) {
-    const { Redis } = await import('ioredis')
-    const client = new Redis(REDIS_URL, { lazyConnect: true, maxRetriesPerRequest: 1 })
-    client.on('error', () => {})
-    await client.connect()
+    const client = await openRedis()
     return {
       revocationStore: require(`${dist}/stores/redis.js`).redisStore(client, { prefix: `${namespace}:` }),
       async drop () {
@@ -25,9 +70,7 @@ const engines = {
   },
 
   async postgresql (namespace) {
-    const { default: { Pool } } = await import('pg')
-    const pool = new Pool({ connectionString: DATABASE_URL, max: 4 })
-    pool.on('error', () => {})
+    const pool = await openPool()
     const revocationStore = require(`${dist}/stores/postgres.js`).postgresStore(pool, { table: namespace })
     await revocationStore.migrate()
     return {
